@@ -1,0 +1,63 @@
+"""Where things live: shipped content, the user's cache, and writes that can't be seen half done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def content(*parts: str) -> Path:
+    """Path of shipped content (``datasets/…`` or ``reports/…``), in a wheel or in a source checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_content"
+    root = installed if installed.is_dir() else package.parent
+    return root.joinpath(*parts)
+
+
+def home() -> Path:
+    """The user's cache folder: ``$BENCH_HOME``, else ``$XDG_CACHE_HOME/talkbench``, else ``~/.cache/talkbench``."""
+    if custom := os.environ.get("BENCH_HOME"):
+        return Path(custom).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "talkbench"
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it takes ``path``'s place only if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as f:
+            os.fsync(f.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; it becomes ``path`` (replacing an older one) only if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Talking-face methods shipped with talkbench; the harness finds them through the entry-point group ``bench.methods``."""
