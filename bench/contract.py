@@ -1,0 +1,216 @@
+"""What a talking-face method is: its description, how it is trained and loaded, and what it may see of a test frame.
+
+A plugin is an object with an ``info`` and two methods::
+
+    class MyMethod:
+        info = MethodInfo(name="my-method", ..., sees=frozenset({"pose", "audio"}))
+        def train(self, task: TrainTask) -> None: ...        # writes task.out, a checkpoint folder
+        def load(self, checkpoint: Path, device: str) -> Renderer: ...
+
+registered under the entry-point group ``bench.methods``. Everything a method gets comes through a
+:class:`TrainTask` or a :class:`Conditioning`; it never opens the subject folder itself, so that the harness
+knows what was seen (design §3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import MethodError
+from bench.subject import Camera, Frame, Subject
+
+Preset = Literal["quick", "standard", "paper"]
+PRESETS: tuple[Preset, ...] = ("quick", "standard", "paper")
+
+SEEABLE: Mapping[str, str] = {
+    "pose": "camera of the frame (inverse head pose)",
+    "audio": "audio feature windows around the frame",
+    "expression": "expression and eyelid coefficients of the whole face, mouth shapes included",
+    "action_units": "upper-face action units AU01, 04, 05, 06, 07, 45",
+    "torso_canvas": "the frame's own torso and neck pixels over the static plate",
+    "hair_canvas": "the frame's own hair, ears, torso and surroundings",
+    "ground_truth": "the frame itself (reference methods only)",
+}
+"""What of a test frame can be handed to a method, and what that means."""
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A method's identity card, readable without importing torch."""
+
+    name: str
+    title: str
+    summary: str
+    kind: Literal["3DGS", "NeRF", "reference"]
+    sees: frozenset[str]
+    """Keys of :data:`SEEABLE`; the harness hands over just these."""
+    canvas: str = "own"
+    """What the method draws over, in words, for the signature and the report."""
+    paper: str = ""
+    year: int | None = None
+    licence: str = "Apache-2.0"
+    original_licence: str = ""
+    backend: Literal["native", "official"] = "native"
+    presets: tuple[Preset, ...] = PRESETS
+    published: Mapping[str, float] = field(default_factory=dict)
+    """Published head-reconstruction numbers: ``psnr``, ``lpips``, ``lmd``, ``ssim``, ``fps``, ``train_hours``."""
+    trains: bool = True
+    """False for a method that has nothing to learn."""
+
+    def __post_init__(self) -> None:
+        extra = self.sees - SEEABLE.keys()
+        if extra:
+            raise MethodError(f"method {self.name!r} wants to see unknown things: {', '.join(sorted(extra))}")
+
+
+class Conditioning:
+    """What a method is given of one test frame: just what its ``sees`` names, the rest raises.
+
+    Arrays are read-only views. Shapes: see :class:`bench.subject.Frame`.
+    """
+
+    def __init__(self, frame: Frame, subject: Subject, sees: frozenset[str]) -> None:
+        self._frame, self._subject, self._sees = frame, subject, sees
+        self.id = frame.id
+
+    def _allow(self, key: str) -> None:
+        if key not in self._sees:
+            raise MethodError(
+                f"the method asked for {key!r} of test frame {self.id}, which its MethodInfo.sees doesn't declare: add it there"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self._subject.size
+
+    @property
+    def camera(self) -> Camera:
+        """The frame's camera (``pose``)."""
+        self._allow("pose")
+        return self._frame.camera
+
+    @property
+    def audio(self) -> NDArray[np.float32]:
+        """[8, C, L] audio windows (``audio``)."""
+        self._allow("audio")
+        return self._frame.audio
+
+    @property
+    def expression(self) -> NDArray[np.float32]:
+        """[E] expression coefficients (``expression``)."""
+        self._allow("expression")
+        return self._frame.expression
+
+    @property
+    def eyelid(self) -> NDArray[np.float32]:
+        """[2] eyelid closure in [0, 1] (``expression``)."""
+        self._allow("expression")
+        return self._frame.eyelid
+
+    @property
+    def action_units(self) -> NDArray[np.float32]:
+        """[6] AU01, 04, 05, 06, 07, 45 (``action_units``)."""
+        self._allow("action_units")
+        return self._frame.action_units
+
+    @property
+    def background(self) -> NDArray[np.uint8]:
+        """[H,W,3] static plate of the subject; holds nothing of this frame, so every method may have it."""
+        return self._subject.background
+
+    @property
+    def torso_canvas(self) -> NDArray[np.uint8]:
+        """[H,W,3] torso over the static plate (``torso_canvas``; TalkingGaussian's B_t)."""
+        self._allow("torso_canvas")
+        return self._frame.torso_canvas
+
+    @property
+    def hair_canvas(self) -> NDArray[np.uint8]:
+        """[H,W,3] the frame without face, mouth, neck and cloth, torso put back (``hair_canvas``; DEGSTalk's B_t)."""
+        self._allow("hair_canvas")
+        return self._frame.hair_canvas
+
+    @property
+    def ground_truth(self) -> NDArray[np.uint8]:
+        """[H,W,3] the frame itself (``ground_truth``)."""
+        self._allow("ground_truth")
+        return self._frame.image
+
+
+class Progress(Protocol):
+    """Where a method reports how far it is; the harness turns this into bars, logs and an ETA."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A new stage of ``total`` steps begins; the one before is over. Training time is kept per stage."""
+
+    def step(self, done: int, scalars: Mapping[str, float] | None = None) -> None:
+        """``done`` steps of the stage are finished; ``scalars`` (loss, number of Gaussians, …) are logged."""
+
+    def image(self, name: str, picture: NDArray[np.uint8]) -> None:
+        """Keep a training picture [H,W,3] for the report (small; a few a stage)."""
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """One training job."""
+
+    subject: Subject
+    """Only its training frames can be read: ``subject.test_ids`` is empty here."""
+    out: Path
+    """Checkpoint folder. What an earlier, interrupted ``train`` left there is to be resumed from."""
+    preset: Preset
+    seed: int
+    device: str
+    progress: Progress
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """A trained method, ready to render."""
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[NDArray[np.uint8]]:
+        """One uint8 RGB [H,W,3] frame per conditioning, in order, nothing missing."""
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A talking-face method (see the module's docstring)."""
+
+    info: MethodInfo
+
+    def train(self, task: TrainTask) -> None:
+        """Write a checkpoint folder to ``task.out``; resumable; deterministic for a seed on the CPU."""
+
+    def load(self, checkpoint: Path, device: str) -> Renderer:
+        """Open a checkpoint folder for rendering."""
+
+
+def checked_frames(
+    info: MethodInfo, conditioning: Sequence[Conditioning], frames: Iterator[NDArray[np.uint8]]
+) -> Iterator[NDArray[np.uint8]]:
+    """Pass a renderer's frames on, making sure that there is one per conditioning and each has the right form.
+
+    Raises:
+        MethodError: a frame is missing, extra, or not uint8 [H,W,3] of the subject's size.
+    """
+    count = 0
+    for count, frame in enumerate(frames, start=1):
+        if count > len(conditioning):
+            raise MethodError(f"{info.name} rendered more frames than the {len(conditioning)} asked for")
+        width, height = conditioning[count - 1].size
+        if frame.dtype != np.uint8 or frame.shape != (height, width, 3):
+            raise MethodError(
+                f"{info.name} rendered frame {conditioning[count - 1].id} as {frame.dtype} {frame.shape}, expected uint8 {(height, width, 3)}"
+            )
+        yield frame
+    if count < len(conditioning):
+        raise MethodError(
+            f"{info.name} rendered {count} of {len(conditioning)} frames: frame {conditioning[count].id} is missing"
+        )

@@ -1,0 +1,44 @@
+"""Finds the installed methods (entry-point group ``bench.methods``)."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from bench.contract import Method
+from bench.errors import MethodError, unknown
+
+GROUP = "bench.methods"
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def names() -> list[str]:
+    """Names of all installed methods, without importing any."""
+    return sorted(_entries())
+
+
+def get(name: str) -> Method:
+    """Import the method called ``name``.
+
+    Raises:
+        UsageError: no such method; the message has the nearest names.
+        MethodError: its plugin can't be imported or isn't a method.
+    """
+    if name not in _entries():
+        raise unknown("method", name, names())
+    entry = _entries()[name]
+    try:
+        method = entry.load()()
+    except Exception as error:
+        raise MethodError(f"plugin {entry.value!r} of method {name!r} can't be imported: {error}") from error
+    if not isinstance(method, Method):
+        raise MethodError(
+            f"plugin {entry.value!r} of method {name!r} lacks info, train or load (see bench/contract.py)"
+        )
+    if method.info.name != name:
+        raise MethodError(f"plugin {entry.value!r} is registered as {name!r} but calls itself {method.info.name!r}")
+    return method
