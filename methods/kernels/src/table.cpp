@@ -1,0 +1,23 @@
+// The table of this instruction set.
+#include "kernels.h"
+
+#define TB_NAME_(isa) #isa
+#define TB_NAME(isa) TB_NAME_(isa)
+
+namespace tb::TB_ISA {
+
+bool project(const Camera&, const Cloud&, const Footprints&);
+void project_backward(const Camera&, const Cloud&, const int32_t*, const float*, const float*, const float*,
+                      const CloudGrads&);
+bool pack(Frame&, const Footprints&, const float*, const float*);
+void tiles_forward(Frame&, float*, float*);
+void tiles_backward(Frame&, const ImageGrads&, int);
+void collect(const Frame&, const float*, const float*, const FootprintGrads&);
+void grid_forward(const Grid&, int, const float*, float*);
+void grid_backward(const Grid&, int, const float*, const float*, float*, float*, float*);
+void ssim(const ImagePair&, float, float, float*, double*, float*);
+
+extern const Kernels kernels = {TB_NAME(TB_ISA), project, project_backward, pack,         tiles_forward,
+                                tiles_backward,  collect, grid_forward,     grid_backward, ssim};
+
+}  // namespace tb::TB_ISA
