@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version as installed_version
@@ -131,8 +133,9 @@ class Fan:
         kinds = face_alignment.LandmarksType
         kind = kinds.TWO_D if hasattr(kinds, "TWO_D") else kinds._2D
         self.version = installed_version("face-alignment")
-        # Compiling changes the arithmetic and takes a minute; it came with 1.5.
-        options = {"compile": False} if int(self.version.split(".")[1]) >= 5 else {}
+        # Compiling, new in 1.5, changes the arithmetic and takes a minute.
+        compiles = "compile" in inspect.signature(face_alignment.FaceAlignment).parameters
+        options = {"compile": False} if compiles else {}
         try:
             self._net = face_alignment.FaceAlignment(kind, flip_input=False, device=device, **options)
         except (OSError, RuntimeError) as error:  # its download fails with a URLError, which is an OSError
@@ -145,7 +148,9 @@ class Fan:
 
     def detect(self, frame: NDArray[np.uint8]) -> Points | None:
         """See :class:`Detector`."""
-        faces = self._net.get_landmarks_from_image(np.ascontiguousarray(frame))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of each frame without a face; we count them
+            faces = self._net.get_landmarks_from_image(np.ascontiguousarray(frame))
         return np.asarray(faces[-1], np.float32) if faces else None
 
 

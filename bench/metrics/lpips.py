@@ -38,7 +38,8 @@ def lpips(pred: Frames, gt: Frames, network: Callable[..., Any], device: str = "
     if min(gt.shape[1:3]) < SMALLEST:
         raise DataError(f"frames are {gt.shape[1:3]}, LPIPS needs at least {SMALLEST}×{SMALLEST}")
     values = []
-    with torch.inference_mode():
+    # TF32 would make a GPU's numbers differ from a CPU's in the third digit.
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         for start in range(0, len(gt), BATCH):
             pair = (_as_tensor(frames[start : start + BATCH], device) for frames in (gt, pred))
             values.append(network(*pair, normalize=True).flatten().cpu().numpy())

@@ -97,6 +97,40 @@ def test_fan_finds_the_mouth(faces: np.ndarray) -> None:
     np.testing.assert_allclose(points[0, 48:68].mean(0), (252, 276), atol=6)
 
 
+FAKE_FAN = """
+import numpy, urllib.error
+class LandmarksType:
+    TWO_D = "2d"
+class FaceAlignment:
+    def __init__(self, kind, flip_input, device, compile=True):
+        assert (kind, flip_input, device, compile) == ("2d", False, "cpu", False)
+        if OFFLINE:
+            raise urllib.error.URLError("no network")
+    def get_landmarks_from_image(self, frame):
+        return [numpy.full((68, 2), k, float) for k in (1, 2)] if frame.any() else None
+"""
+
+
+@pytest.mark.parametrize("without_network", [False, True])
+def test_fan_is_called_as_the_official_scripts_do(
+    offline: Path, monkeypatch: pytest.MonkeyPatch, without_network: bool
+) -> None:
+    """Stands in for the package, whose weights most machines can't get: arguments, the last face, no face, no network."""
+    (offline / "face_alignment.py").write_text(f"OFFLINE = {without_network}\n{FAKE_FAN}")
+    monkeypatch.syspath_prepend(str(offline))
+    monkeypatch.delitem(sys.modules, "face_alignment", raising=False)
+    monkeypatch.setattr(landmarks, "installed_version", lambda name: "9.9")
+    if without_network:
+        with pytest.raises(AbsentError, match=r"no network.*bench weights fetch fan-2dfan4 --from FILE"):
+            landmarks.Fan()
+        return
+    detector = landmarks.Fan()
+    assert detector.version == "9.9"
+    assert (detector.detect(np.ones((8, 8, 3), np.uint8)) == 2).all()
+    assert detector.detect(np.zeros((8, 8, 3), np.uint8)) is None
+    monkeypatch.delitem(sys.modules, "face_alignment")
+
+
 def _get(name: str) -> landmarks.Detector:
     try:
         return landmarks.get(name)
