@@ -1,0 +1,79 @@
+"""``bench data prepare``: a video, its tracked poses and a face parser → a subject folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.errors import UsageError
+from bench.paths import home
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.prepare import Done
+    from bench.prepare.steps import Track
+
+_FILE = click.Path(path_type=Path)
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Track[Any]]:
+    """Progress bars on stderr; each goes away when its step ends."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+
+        def track(items: Iterable[Any], what: str, total: int | None) -> Iterable[Any]:
+            task = progress.add_task(what, total=total)
+            yield from progress.track(items, task_id=task)
+            progress.remove_task(task)
+
+        yield track
+
+
+def _as_json(out: Path, done: list[Done]) -> str:
+    facts = {key: value for step in done for key, value in step.made.facts.items()}
+    steps = [
+        {"step": d.name, "seconds": round(d.seconds, 2), "kept": d.kept, "summary": d.made.summary} for d in done
+    ]
+    return json.dumps({"subject": str(out), **facts, "steps": steps}, indent=1, ensure_ascii=False)
+
+
+@click.command("prepare")
+@click.argument("video", type=_FILE)
+@click.option("--name", required=True, help="Name of the subject.")
+@click.option("--out", type=_FILE, help="Subject folder; default: subjects/NAME in the cache folder.")
+@click.option("--size", type=click.IntRange(min=64), help="Width of the frames in pixels; default: the video's.")
+@click.option("--poses", type=_FILE, help="AD-NeRF's track_params.pt or a transforms.json, for the video at 25 fps.")
+@click.option("--focal", type=click.FloatRange(min=1), help="Focal length in pixels; default: the poses file's.")
+@click.option("--focal-at", type=click.FloatRange(min=1), help="Width it belongs to; default: 450, or 2·cx of the JSON.")
+@click.option("--au", type=_FILE, help="OpenFace's csv of the video; default: coarse units from the face mesh.")
+@click.option("--parser", type=_FILE, help="19-class face parser (.tflite).")
+@click.option("--background", type=_FILE, help="Picture of the empty scene; default: estimated from the frames.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(video: Path, name: str, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Turn VIDEO into a subject folder. Run again, it goes on where it stopped."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise UsageError(f"--name {name!r}: letters, digits, - and _ only")
+    from rich.console import Console
+
+    from bench.prepare import Options, prepare
+
+    console = Console(stderr=True)
+
+    def tell(done: Done) -> None:
+        time = "kept" if done.kept else f"{done.seconds:.1f} s"
+        console.print(f"{done.name:12} {time:>8}  {done.made.summary}", highlight=False, markup=False, soft_wrap=True)
+
+    folder = out or home() / "subjects" / name
+    with _bars(console) as track:
+        done = prepare(Options(video, name, folder, **options), track, tell)
+    click.echo(_as_json(folder, done) if as_json else str(folder))

@@ -1,0 +1,75 @@
+"""From a video to a subject folder (docs/prepare.md): the steps in order, each made once and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from bench.errors import AbsentError, DataError
+from bench.paths import write_text
+from bench.prepare import coefficients, fit, frames, masks, mesh, parsing, plate, poses, sheet, sound, units
+from bench.prepare.steps import Done, Job, Options, Step, Track, fingerprint, run_step
+
+__all__ = ["STEPS", "Done", "Options", "prepare"]
+
+STEPS: tuple[Step, ...] = tuple(
+    module.STEP
+    for module in (frames, sound, poses, mesh, fit, parsing, masks, plate, coefficients, units, sheet)
+)
+
+
+def check(options: Options) -> None:
+    """What can be said before any work.
+
+    Raises:
+        DataError, AbsentError: a file is not there, or a needed option is not given.
+    """
+    if not options.video.is_file():
+        raise DataError(f"{options.video}: no such video")
+    if options.poses is None:
+        raise DataError("no head poses: give --poses track_params.pt (AD-NeRF) or transforms.json; own tracking is not in yet")
+    if options.parser is None:
+        raise AbsentError(
+            "no face parser: give --parser bisenetv2_celebamaskhq_448_int8.tflite (docs/prepare.md says where it comes from)"
+        )
+    for path in (options.poses, options.parser, options.au, options.background):
+        if path is not None and not path.is_file():
+            raise DataError(f"{path}: no such file")
+    if options.out.exists() and not (options.out / ".prepare").is_dir() and any(options.out.iterdir()):
+        raise DataError(f"{options.out} is there and not made by `bench data prepare`; give another --out")
+
+
+def _write_meta(job: Job, done: list[Done]) -> None:
+    """``subject.json``, the reader's card, from what the steps say they did."""
+    provenance = {file: text for step in done for file, text in step.made.provenance.items()}
+    meta = {
+        "schema": 1,
+        "name": job.options.name,
+        "title": job.options.name,
+        "fps": frames.FPS,
+        "size": job.size,
+        "frames": job.frames,
+        "licence": "not stated",
+        "source": job.options.video.name,
+        "provenance": provenance | {"poses check": next(s.made.summary for s in done if s.name == "fit")},
+    }
+    write_text(job.root / "subject.json", json.dumps(meta, indent=1, ensure_ascii=False) + "\n")
+
+
+def prepare(options: Options, track: Track[Any], tell: Callable[[Done], None]) -> list[Done]:
+    """Make or complete the subject folder ``options.out``. ``tell`` hears of each step as it ends.
+
+    Raises:
+        DataError: an input is missing, broken or doesn't fit the others; what was made so far stays and is used next time.
+        AbsentError: the parser or its runtime is not here.
+    """
+    check(options)
+    job, marks, done = Job(options, track), dict[str, str](), list[Done]()
+    for step in STEPS:
+        if step is sheet.STEP:  # it opens the subject, so the card must be there
+            _write_meta(job, done)
+        marks[step.name] = fingerprint(step, options, marks)
+        done.append(run_step(step, job, marks[step.name]))
+        tell(done[-1])
+    return done

@@ -1,0 +1,133 @@
+"""Step *masks*: the parser's answer made clean: ``parsing/<id>.png`` and ``teeth_mask/<id>.npy``.
+
+Four repairs, all stated in subject.json: a label that only one frame shows is voted out by its two neighbours (coarse
+parts only), islands take the label around them, left and right parts are told apart by the face's midline (the parser
+swaps them), and the inner mouth is what parser *or* face mesh see, with the teeth that both miss.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from bench import classes
+from bench.classes import LIPS, Mask
+from bench.paths import atomic_file
+from bench.prepare import mesh, parsing
+from bench.prepare.steps import Job, Made, Step
+
+Labels = NDArray[np.uint8]
+Points = NDArray[np.float32]
+_FINE = (2, 3, 4, 5, 6, 9, 10, 11, 12, 13)
+"""Parts small or quick enough that a vote over time or a size limit would harm them."""
+_PAIRS = ((2, 3), (4, 5), (7, 8))
+_ISLAND, _SPECK = 5e-4, 6e-5
+"""Smallest component kept, coarse and fine parts, as a share of the frame's pixels."""
+_FOREHEAD, _CHIN = 10, 152
+_REACH = 0.012
+"""How far from the mesh's inner lips an inner mouth may lie, as a share of the frame's width."""
+_TEETH_COLOUR, _TEETH_LIGHT = 0.6, 0.55
+"""Teeth have less than this share of the skin's colourfulness, and more than this of its brightness."""
+
+
+def vote(before: Labels, now: Labels, after: Labels) -> Labels:
+    """``now``, but where both neighbours in time agree against it on coarse parts, their label."""
+    outvoted = (before == after) & ~classes.is_in(now, _FINE) & ~classes.is_in(before, _FINE)
+    return np.where(outvoted, before, now)
+
+
+def without_islands(labels: Labels) -> Labels:
+    """Components below the size limit take the nearest remaining label; a part's largest component stays if not a speck."""
+    drop = np.zeros(labels.shape, bool)
+    for part in np.unique(labels):
+        parts, count = ndimage.label(labels == part)
+        sizes = np.bincount(parts.ravel(), minlength=count + 1)
+        sizes[0] = labels.size  # the surroundings, never dropped
+        small = sizes < labels.size * (_SPECK if part in _FINE else _ISLAND)
+        largest = 1 + sizes[1:].argmax()
+        small[largest] = sizes[largest] < labels.size * _SPECK
+        drop |= small[parts]
+    return refilled(labels, drop)
+
+
+def refilled(labels: Labels, drop: Mask) -> Labels:
+    """Dropped pixels take the label of the nearest kept one."""
+    rows, columns = ndimage.distance_transform_edt(drop, return_distances=False, return_indices=True)
+    return labels[rows, columns]
+
+
+def sided(labels: Labels, points: Points) -> Labels:
+    """Brows, eyes and ears: the subject's left is right of the line from forehead to chin, as in CelebAMask-HQ."""
+    top, down = points[_FOREHEAD], points[_CHIN] - points[_FOREHEAD]
+    rows, columns = np.indices(labels.shape)
+    on_left = (columns - top[0]) * down[1] > (rows - top[1]) * down[0]
+    out = labels.copy()
+    for left, right in _PAIRS:
+        out[classes.is_in(labels, (left, right))] = right
+        out[classes.is_in(labels, (left, right)) & on_left] = left
+    return out
+
+
+def polygon(points: Points, size: tuple[int, int], fine: int = 4) -> Mask:
+    """Pixels of a frame of ``size`` (width, height) at least half inside a contour [P,2]."""
+    canvas = Image.new("L", (size[0] * fine, size[1] * fine))
+    ImageDraw.Draw(canvas).polygon([(float(x) * fine, float(y) * fine) for x, y in points], fill=255)
+    return np.asarray(canvas.reduce(fine)) > 127
+
+
+def teeth(picture: NDArray[np.uint8], labels: Labels, near: Mask) -> Mask:
+    """Bright pixels with little colour, inside ``near``, measured against the face's skin."""
+    rgb = picture.astype(np.float32)
+    bright, dark = rgb.max(-1), rgb.min(-1)
+    colourful = (bright - dark) / np.maximum(bright, 1)
+    skin = labels == classes.SKIN
+    if not skin.any():
+        return np.zeros(labels.shape, bool)
+    pale = colourful < _TEETH_COLOUR * np.median(colourful[skin])
+    return near & pale & (bright > _TEETH_LIGHT * np.median(bright[skin]))
+
+
+def with_mouth(labels: Labels, picture: NDArray[np.uint8], points: Points) -> tuple[Labels, Mask]:
+    """Class 11 where parser, mesh or teeth say so, near the mesh's inner lips; and the teeth. ``points``: [478,2]."""
+    height, width = labels.shape
+    lips = polygon(points[list(mesh.INNER_LIP)], (width, height))
+    reach = max(1, round(_REACH * width))
+    opening = lips if lips.any() else (labels == classes.INNER_MOUTH)
+    near = ndimage.binary_dilation(opening, iterations=reach) if opening.any() else opening
+    inner = (labels == classes.INNER_MOUTH) & near
+    out = refilled(labels, (labels == classes.INNER_MOUTH) & ~near)
+    open_mouth = inner | lips
+    rim = ndimage.binary_dilation(open_mouth, iterations=reach) if open_mouth.any() else open_mouth
+    white = teeth(picture, labels, rim & classes.is_in(out, (classes.INNER_MOUTH, *LIPS)) | open_mouth)
+    out[open_mouth | white] = classes.INNER_MOUTH
+    return out, white
+
+
+def run(job: Job) -> Made:
+    """Clean every frame that isn't yet."""
+    points, last = mesh.load(job)[..., :2], job.frames - 1
+    window = [parsing.load(job, i) for i in (0, 0, min(1, last))]
+    for i in job.track(range(job.frames), "masks", job.frames):
+        with Image.open(job.image(i)) as picture:
+            rgb = np.asarray(picture.convert("RGB"))
+        labels = sided(without_islands(vote(*window)), points[i])
+        labels, white = with_mouth(labels, rgb, points[i])
+        with atomic_file(job.root / f"parsing/{i}.png") as temporary:
+            classes.save(temporary, labels)
+        with atomic_file(job.root / f"teeth_mask/{i}.npy") as temporary:
+            np.save(temporary, white)
+        window = [*window[1:], parsing.load(job, min(i + 2, last))]
+    model = job.options.parser.name if job.options.parser else ""
+    return Made(
+        f"{job.frames} class maps and teeth masks",
+        {
+            "parsing/*.png": f"{model}; three-frame vote, islands removed, sides by the face's midline, "
+            "inner mouth = parser or mesh or teeth",
+            "teeth_mask/*.npy": "bright pixels of little colour in and at the inner mouth (no model)",
+        },
+    )
+
+
+STEP = Step("masks", run, ("parsing/*.png", "teeth_mask/*.npy"), needs=("parsing", "mesh"))

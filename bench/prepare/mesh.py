@@ -1,0 +1,99 @@
+"""Step *mesh*: MediaPipe's dense face mesh of every frame, and the 68 landmarks taken from it.
+
+FaceMesh with iris refinement, as the ``mediapipe`` 0.10.21 wheel carries it (Apache-2.0): 478 points.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.errors import DataError
+from bench.landmarks import MEDIAPIPE_TO_IBUG
+from bench.paths import atomic_file
+from bench.prepare.steps import Job, Made, Step
+
+Mesh = NDArray[np.float32]
+POINTS = 478
+SKIN_POINTS = 468
+"""The rest are the irises: gaze, not expression."""
+FILE = "mesh.npy"
+MOST_MISSED = 0.02
+"""Share of frames without a face that is bridged from their neighbours; above it the video is refused."""
+
+INNER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
+"""Contour of the inner lip, in order round it."""
+
+
+def detect(job: Job) -> tuple[Mesh, NDArray[np.bool_]]:
+    """([T,478,3] in pixels: x right, y down, z away from the camera; [T] whether a face was found)."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    side = max(job.size)
+    mesh = np.full((job.frames, POINTS, 3), np.nan, np.float32)
+    with FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True) as model:
+        for i in job.track(range(job.frames), "mesh", job.frames):
+            with Image.open(job.image(i)) as picture:
+                found = model.process(_square(picture, side)).multi_face_landmarks
+            if found:
+                mesh[i] = [(p.x, p.y, p.z) for p in found[0].landmark]
+    return mesh * side, np.isfinite(mesh).all((1, 2))
+
+
+def _square(picture: Image.Image, side: int) -> NDArray[np.uint8]:
+    """Padded on the right and below: FaceMesh's projection of a tilted face is exact for square pictures only."""
+    canvas = Image.new("RGB", (side, side))
+    canvas.paste(picture)
+    return np.asarray(canvas)
+
+
+def bridge(mesh: Mesh, found: NDArray[np.bool_]) -> Mesh:
+    """Frames without a face get the line between their neighbours (at the ends: the nearest)."""
+    flat = mesh.reshape(len(mesh), -1).copy()
+    known = np.flatnonzero(found)
+    for i in np.flatnonzero(~found):
+        after = int(np.searchsorted(known, i))
+        a, b = known[max(after - 1, 0)], known[min(after, len(known) - 1)]
+        share = 0.0 if a == b else min(max((i - a) / (b - a), 0.0), 1.0)
+        flat[i] = (1 - share) * flat[a] + share * flat[b]
+    return flat.reshape(mesh.shape)
+
+
+def load(job: Job) -> Mesh:
+    """[T,478,3] mesh of every frame, pixels."""
+    return np.load(job.work / FILE, allow_pickle=False)
+
+
+def write_points(path: Path, points: NDArray[np.float32]) -> None:
+    """68 lines ``x y``."""
+    with atomic_file(path) as temporary:
+        np.savetxt(temporary, points, fmt="%.4f")
+
+
+def run(job: Job) -> Made:
+    """Detect, bridge a few gaps, write the mesh and the landmarks.
+
+    Raises:
+        DataError: no face in too many frames.
+    """
+    mesh, found = detect(job)
+    missed = np.flatnonzero(~found)
+    if len(missed) > MOST_MISSED * len(mesh):
+        some = ", ".join(map(str, missed[:5])) + (" …" if len(missed) > 5 else "")
+        raise DataError(
+            f"{job.options.video}: no face in {len(missed)} of {len(mesh)} frames ({some}); cut them out of the video"
+        )
+    mesh = bridge(mesh, found)
+    with atomic_file(job.work / FILE) as temporary:
+        np.save(temporary, mesh)
+    for i, points in enumerate(mesh[:, MEDIAPIPE_TO_IBUG, :2]):
+        write_points(job.root / f"ori_imgs/{i}.lms", points)
+    gaps = f", {len(missed)} frames bridged ({', '.join(map(str, missed))})" if len(missed) else ""
+    text = f"face in {len(mesh) - len(missed)} of {len(mesh)} frames{gaps}"
+    return Made(text, {"ori_imgs/*.lms": f"MediaPipe FaceMesh 0.10.21, 68 of its 478 points; {text}"})
+
+
+STEP = Step("mesh", run, (f".prepare/{FILE}", "ori_imgs/*.lms"), needs=("frames",))
