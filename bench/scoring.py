@@ -61,13 +61,10 @@ def score(
     ids = truth.ids if expected_ids is None else tuple(expected_ids)
     truth, made = truth.aligned(ids, exactly=False), open_frames(Path(pred)).aligned(ids, exactly=True)
     ready, results = _open(chosen, Settings(detector, device), len(ids))
-    done = 0
-    for batch in _batches(ids, made, truth):
-        numbers, pred_frames, gt_frames = batch
+    for done, (numbers, pred_frames, gt_frames) in _batches(ids, made, truth):
         weights = np.stack([_mask_of(mask, n, gt_frames.shape[1:3]) for n in numbers]) if mask else None
         for accumulator in ready:
             accumulator.add(pred_frames, gt_frames, weights)
-        done += len(numbers)
         if progress:
             progress(done, len(ids))
     shared = {"canvas": canvas, "region": region, "src": _sources(made, truth)}
@@ -99,14 +96,17 @@ def _open(chosen: list[Metric], settings: Settings, expected: int) -> tuple[list
 
 
 Batch = tuple[tuple[int, ...], NDArray[np.uint8], NDArray[np.uint8]]
+"""Ids, pred [N, H, W, 3], ground truth [N, H, W, 3]."""
 
 
-def _batches(ids: Sequence[int], pred: Frames, gt: Frames) -> Iterator[Batch]:
-    """(ids, pred [N, H, W, 3], gt [N, H, W, 3]); DataError at the first frame whose size isn't its ground truth's."""
+def _batches(ids: Sequence[int], pred: Frames, gt: Frames) -> Iterator[tuple[int, Batch]]:
+    """How many frames that makes so far, and the batch; DataError at the first frame whose size isn't its ground truth's."""
     triples = _checked_sizes(zip(ids, pred, gt, strict=True), pred.path)
+    done = 0
     while batch := list(islice(triples, BATCH)):
         numbers, made, truth = zip(*batch, strict=True)
-        yield numbers, np.stack(made), np.stack(truth)
+        done += len(batch)
+        yield done, (numbers, np.stack(made), np.stack(truth))
 
 
 def _checked_sizes(triples: Iterable[tuple[int, Frame, Frame]], path: Path) -> Iterator[tuple[int, Frame, Frame]]:

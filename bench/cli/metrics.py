@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from bench.cli.output import JSON, console, emit
 from bench.metrics import METRICS
 
 
@@ -15,15 +14,14 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@JSON
 def list_metrics(as_json: bool) -> None:
     """List the metrics with unit, direction and definition."""
     fields = ("name", "label", "unit", "higher_is_better", "definition", "source", "version", "takes_mask")
     if as_json:
         rows = [{field: getattr(metric, field) for field in fields} for metric in METRICS.values()]
-        click.echo(json.dumps({"metrics": rows}, indent=2))
+        emit({"metrics": rows})
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -32,4 +30,4 @@ def list_metrics(as_json: bool) -> None:
     for metric in METRICS.values():
         better = "higher" if metric.higher_is_better else "lower"
         table.add_row(metric.name, metric.unit, better, metric.definition, metric.source)
-    Console().print(table)
+    console().print(table)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from bench.cli.output import JSON, CommaList, console, emit
 from bench.errors import AbsentError, InvalidResultError
 from bench.metrics import METRICS, MetricResult
 
@@ -19,30 +19,33 @@ _FRAMES = click.Path(exists=True, path_type=Path)
 @click.option(
     "--detector", default="mediapipe", show_default=True, metavar="fan|mediapipe|dlib", help="Landmarks for LMD."
 )
-@click.option("--metrics", "names", metavar="NAME,…", help=f"Metrics to compute.  [default: {','.join(METRICS)}]")
+@click.option("--metrics", "names", type=CommaList(), help=f"Metrics to compute.  [default: {','.join(METRICS)}]")
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where networks run.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-def command(pred: Path, gt: Path, detector: str, names: str | None, device: str, as_json: bool) -> None:
+@JSON
+@click.pass_context
+def command(
+    ctx: click.Context, pred: Path, gt: Path, detector: str, names: list[str] | None, device: str, as_json: bool
+) -> None:
     """Score PRED against GT: video files, or folders of images named by frame id."""
     from bench.scoring import score
 
-    chosen = [name.strip() for name in names.split(",")] if names else None
     with _Bar() as bar:
-        results = score(pred, gt, metrics=chosen, detector=detector, device=device, progress=bar.step)
+        results = score(pred, gt, metrics=names, detector=detector, device=device, progress=bar.step)
     if as_json:
-        document = {"metrics": {name: result.as_json() for name, result in results.items()}}
-        click.echo(json.dumps(document, indent=2, allow_nan=False))
+        emit({"metrics": {name: result.as_json() for name, result in results.items()}})
     else:
         _print_table(results)
-    _raise_for_state(results)
+    ctx.exit(_exit_code(results))
 
 
-def _raise_for_state(results: dict[str, MetricResult]) -> None:
-    """The exit code must tell a script that a number is missing, even though the others were printed."""
+def _exit_code(results: dict[str, MetricResult]) -> int:
+    """Not 0 if a number is missing, though the others were printed (so it can't be an exception); says why on stderr."""
     for state, error in (("invalid", InvalidResultError), ("absent", AbsentError)):
         for result in results.values():
             if result.state == state:
-                raise error(f"{result.name} is {state}: {result.reason}")
+                click.echo(f"error: {result.name} is {state}: {result.reason}", err=True)
+                return error.exit_code
+    return 0
 
 
 class _Bar:
@@ -52,8 +55,8 @@ class _Bar:
         from rich.console import Console
         from rich.progress import Progress
 
-        console = Console(stderr=True)
-        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        stderr = Console(stderr=True)
+        self._bar = Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
         self._task = self._bar.add_task("scoring", total=None)
         self._bar.start()
         return self
@@ -66,7 +69,6 @@ class _Bar:
 
 
 def _print_table(results: dict[str, MetricResult]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -77,7 +79,7 @@ def _print_table(results: dict[str, MetricResult]) -> None:
         label = METRICS[result.name].label + (" ↑" if result.higher_is_better else " ↓")
         value = result.state if result.value is None else f"{result.value:.4f}"
         table.add_row(label, value, result.unit.replace("1", ""), f"{result.n[0]}/{result.n[1]}")
-    Console().print(table)
+    console().print(table)
     for result in results.values():
         click.echo(str(result.signature or f"{result.name}: {result.reason}"))  # in one line each: they get copied
         if result.state == "ok" and result.n_identical:

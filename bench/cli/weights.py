@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bench import weights
-from bench.errors import AbsentError, RecordError, UsageError
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+from bench.cli.output import JSON, console, emit
+from bench.errors import RecordError, UsageError
 
 
 @click.group("weights")
@@ -20,7 +18,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_JSON
+@JSON
 def list_weights(as_json: bool) -> None:
     """List the model files with state, licence and who needs them."""
     _print([_row(entry) for entry in weights.REGISTRY.values()], as_json)
@@ -31,7 +29,7 @@ def list_weights(as_json: bool) -> None:
 @click.option(
     "--from", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A copy that you have."
 )
-@_JSON
+@JSON
 def fetch(names: tuple[str, ...], file: Path | None, as_json: bool) -> None:
     """Bring model files into the cache, checked by hash; nothing happens to those that are there."""
     if file and len(names) > 1:
@@ -43,16 +41,19 @@ def fetch(names: tuple[str, ...], file: Path | None, as_json: bool) -> None:
 
 @command.command("check")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
-@_JSON
-def check(names: tuple[str, ...], as_json: bool) -> None:
+@JSON
+@click.pass_context
+def check(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     """Check the hashes of the files that are here; with NAMEs, these must be here."""
-    rows = [_row(weights.get(name)) for name in names or weights.REGISTRY]
-    _print([row for row in rows if names or row["state"] != "absent"], as_json)
-    for row in rows:
-        if row["state"] == "broken":
-            raise RecordError(f"{row['path']}: wrong hash; delete it, then: {row['remedy']}")
-        if names and row["state"] == "absent":
-            raise AbsentError(f"{row['name']} is not here: {row['remedy']}")
+    rows = [
+        row
+        for row in (_row(weights.get(name)) for name in names or weights.REGISTRY)
+        if names or row["state"] != "absent"
+    ]
+    _print(rows, as_json)
+    if any(row["state"] in ("absent", "broken") for row in rows):
+        click.echo("error: not every model file is here and whole", err=True)
+        ctx.exit(RecordError.exit_code)
 
 
 def _row(entry: weights.Weights) -> dict[str, Any]:
@@ -63,9 +64,8 @@ def _row(entry: weights.Weights) -> dict[str, Any]:
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"weights": rows}, indent=2))
+        emit({"weights": rows})
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -74,7 +74,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(row["name"], row["state"], row["needed_by"], row["licence"])
-    Console().print(table)
+    console().print(table)
     for row in rows:
         if row["state"] in ("absent", "broken"):
             click.echo(f"{row['name']}: {row['remedy']}", err=True)

@@ -16,7 +16,7 @@ from PIL import Image
 from bench import landmarks, video
 from bench.cli.metrics import command as metrics_command
 from bench.cli.score import command as score_command
-from bench.errors import AbsentError, DataError, InvalidResultError, UsageError
+from bench.errors import DataError, UsageError
 from bench.metrics import METRICS, Accumulator, MetricResult, Settings, Signature
 from bench.scoring import score
 
@@ -191,7 +191,8 @@ def test_lpips_without_weights_is_absent(folders: tuple[Path, Path], offline: Pa
     document = json.loads(shown.stdout)["metrics"]
     assert document["psnr"]["state"] == "ok"
     assert document["lpips"]["state"] == "absent"
-    assert isinstance(shown.exception, AbsentError)
+    assert shown.exit_code == 1
+    assert "error: lpips is absent: " in shown.stderr
 
 
 def test_command_line(folders: tuple[Path, Path]) -> None:
@@ -205,7 +206,9 @@ def test_command_line(folders: tuple[Path, Path]) -> None:
     assert table.exit_code == 0
     assert "PSNR" in table.stdout
     assert isinstance(run.invoke(score_command, [*map(str, folders), "--metrics", "pnsr"]).exception, UsageError)
-    assert isinstance(run.invoke(score_command, [*map(str, folders), "--metrics", "lmd"]).exception, InvalidResultError)
+    faceless = run.invoke(score_command, [*map(str, folders), "--metrics", "lmd", "--json"])
+    assert faceless.exit_code == 4
+    assert json.loads(faceless.stdout)["metrics"]["lmd"]["state"] == "invalid"
     listed = json.loads(run.invoke(metrics_command, ["list", "--json"]).stdout)["metrics"]
     assert [row["name"] for row in listed] == list(METRICS)
 

@@ -115,10 +115,13 @@ def test_command_line(offline: Path) -> None:
     assert all(row["licence"] and row["origin"] and row["remedy"] for row in rows)
     assert run.invoke(command, ["list"]).exit_code == 0
     assert run.invoke(command, ["check"]).exit_code == 0
-    assert isinstance(run.invoke(command, ["check", "lpips-alex"]).exception, AbsentError)
+    missing = run.invoke(command, ["check", "lpips-alex", "--json"])
+    assert (missing.exit_code, json.loads(missing.stdout)["weights"][0]["state"]) == (1, "absent")
     assert isinstance(run.invoke(command, ["fetch", "bfm-2009"]).exception, AbsentError)
     assert isinstance(run.invoke(command, ["fetch", "lpips-alx"]).exception, UsageError)
     broken = weights.get("lpips-alex").path
     broken.parent.mkdir(parents=True)
     broken.write_bytes(b"cut off")
-    assert isinstance(run.invoke(command, ["check"]).exception, RecordError)
+    found = run.invoke(command, ["check"])
+    assert found.exit_code == 1
+    assert "lpips-alex: bench weights fetch lpips-alex" in found.stderr
