@@ -76,8 +76,9 @@ class Frames:
             missing, extra = list(ids[len(self.ids) :]), list(self.ids[len(ids) :])
         for fault, numbers in (("missing", missing), ("too many", extra)):
             if numbers:
+                noun = "frame" if len(numbers) == 1 else "frames"
                 some = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
-                raise DataError(f"{self.path}: {len(numbers)} frames {fault} (ids {some}); {len(ids)} are expected")
+                raise DataError(f"{self.path}: {len(numbers)} {noun} {fault} (ids {some}); {len(ids)} are expected")
         return replace(self, ids=tuple(ids))
 
 

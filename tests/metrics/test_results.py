@@ -137,17 +137,17 @@ def test_missing_and_extra_frames_are_errors(
 ) -> None:
     pred, gt = folders
     (pred / "8.png").rename(pred / "18.png")
-    with pytest.raises(DataError, match=r"pred: 1 frames missing \(ids 8\)"):
+    with pytest.raises(DataError, match=r"pred: 1 frame missing \(ids 8\)"):
         score(pred, gt, metrics=["psnr"])
     (pred / "18.png").rename(pred / "8.png")
     Image.fromarray(pair[0][0]).save(pred / "10.png")
-    with pytest.raises(DataError, match=r"pred: 1 frames too many \(ids 10\)"):
+    with pytest.raises(DataError, match=r"pred: 1 frame too many \(ids 10\)"):
         score(pred, gt, metrics=["psnr"])
     for count in (2, 4):
         video.write_lossless(tmp_path / "v.mkv", np.resize(pair[0], (count, *pair[0].shape[1:])), 25)
-        with pytest.raises(DataError, match=r"v\.mkv: 1 frames (missing|too many)"):
+        with pytest.raises(DataError, match=r"v\.mkv: 1 frame (missing|too many)"):
             score(tmp_path / "v.mkv", gt, metrics=["psnr"])
-    with pytest.raises(DataError, match=r"gt: 1 frames missing \(ids 11\)"):
+    with pytest.raises(DataError, match=r"gt: 1 frame missing \(ids 11\)"):
         score(pred, gt, expected_ids=[7, 11], metrics=["psnr"])
 
 
