@@ -44,17 +44,20 @@ def _weighted(x: Tensor, y: Tensor, l1_weight: float, ssim_weight: float) -> Ten
 class _Compiled(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, l1_weight: float, ssim_weight: float) -> Tensor:
-        planes = [t.detach().contiguous().flatten(0, -3) for t in (x, y)]
-        grad = torch.empty_like(planes[0]) if ctx.needs_input_grad[0] else None
-        similarity, distance = kernels.require().ssim(*planes, l1_weight, ssim_weight, grad)
+        planes = [kernels.array(t).reshape(-1, *t.shape[-2:]) for t in (x, y)]
+        grad = torch.empty(x.shape) if ctx.needs_input_grad[0] else None
+        to_x = None if grad is None else grad.numpy().reshape(planes[0].shape)
+        similarity, distance = kernels.require().ssim(*planes, l1_weight, ssim_weight, to_x)
         if grad is not None:
-            ctx.save_for_backward(grad.view(x.shape))
+            ctx.save_for_backward(grad)
         return x.new_tensor(l1_weight * distance + ssim_weight * similarity)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
-        return ctx.saved_tensors[0] * g, None, None, None
+        (grad,) = ctx.saved_tensors
+        # As a rule the loss itself is differentiated: then one pass over the image is saved.
+        return grad if g.item() == 1.0 else grad * g, None, None, None
 
 
 def _twin(x: Tensor, y: Tensor) -> Tensor:

@@ -98,9 +98,8 @@ class TriplaneEncoder(nn.Module):
 class _Encode(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, table: Tensor, lattice: Any) -> Tensor:
-        x, table = x.detach().contiguous(), table.detach().contiguous()
-        out = x.new_empty(x.shape[0], 3 * lattice.levels)
-        kernels.require().grid_forward(lattice, table, x, out)
+        out = torch.empty(x.shape[0], 3 * lattice.levels)
+        kernels.require().grid_forward(lattice, kernels.array(table), kernels.array(x), out.numpy())
         ctx.save_for_backward(x, table)
         ctx.lattice = lattice
         return out
@@ -108,10 +107,11 @@ class _Encode(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_out: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        x, table = ctx.saved_tensors
-        g_table = torch.empty_like(table)
-        g_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        kernels.require().grid_backward(ctx.lattice, table, x, g_out.contiguous(), g_table, g_x)
+        x, table = (kernels.array(t) for t in ctx.saved_tensors)
+        g_table = torch.empty(table.shape)
+        g_x = torch.empty(x.shape) if ctx.needs_input_grad[0] else None
+        to_points = None if g_x is None else g_x.numpy()
+        kernels.require().grid_backward(ctx.lattice, table, x, kernels.array(g_out), g_table.numpy(), to_points)
         return g_x, g_table, None
 
 

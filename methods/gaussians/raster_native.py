@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
@@ -24,18 +25,18 @@ class Project(Function):
         ctx: Any, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, viewmats: Tensor, Ks: Tensor, *view: Any
     ) -> tuple[Tensor, ...]:
         """``view``: width, height, eps2d, near_plane. Opacities only bound the radii and get no gradient here."""
-        cloud = [t.detach().contiguous() for t in (means, quats, scales, opacities)]
-        cameras = list(zip(viewmats.detach().contiguous(), Ks.detach().contiguous(), strict=True))
+        cloud = [kernels.array(t) for t in (means, quats, scales, opacities)]
+        cameras = list(zip(kernels.array(viewmats), kernels.array(Ks), strict=True))
         shape = (len(cameras), means.shape[0])
-        means2d, conics, variances = (means.new_empty(*shape, k) for k in (2, 3, 2))
-        depths, radii = means.new_empty(shape), means.new_empty(shape, dtype=torch.int32)
-        out = (means2d, conics, variances, depths, radii)
+        means2d, conics, variances = (torch.empty(*shape, k) for k in (2, 3, 2))
+        depths, radii = torch.empty(shape), torch.empty(shape, dtype=torch.int32)
+        out = [t.numpy() for t in (means2d, conics, variances, depths, radii)]
         for c, camera in enumerate(cameras):
             if kernels.require().project(*cloud, *camera, *view, *(t[c] for t in out)):
                 raise ValueError(_first_not_finite(means=means, quats=quats, scales=scales, opacities=opacities))
         ctx.mark_non_differentiable(variances, radii)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*cloud[:3], radii)
+        ctx.save_for_backward(means, quats, scales, radii)
         ctx.view = (cameras, view[:3])
         return means2d, conics, depths, variances, radii
 
@@ -45,18 +46,19 @@ class Project(Function):
         ctx: Any, g_means2d: Tensor | None, g_conics: Tensor | None, g_depths: Tensor | None, *_: None
     ) -> tuple[Tensor | None, ...]:
         """Sum over the cameras of the gradients of means, quats and scales."""
-        means, quats, scales, radii = ctx.saved_tensors
+        radii = ctx.saved_tensors[3].numpy()
+        cloud = [kernels.array(t) for t in ctx.saved_tensors[:3]]
         cameras, view = ctx.view
-        g_means2d = means.new_zeros(*radii.shape, 2) if g_means2d is None else g_means2d.contiguous()
-        g_conics = means.new_zeros(*radii.shape, 3) if g_conics is None else g_conics.contiguous()
-        g_depths = None if g_depths is None else g_depths.contiguous()
-        out = [means.new_empty(len(cameras), *t.shape) for t in (means, quats, scales)]
+        pixels = np.zeros((*radii.shape, 2), np.float32) if g_means2d is None else kernels.array(g_means2d)
+        shapes = np.zeros((*radii.shape, 3), np.float32) if g_conics is None else kernels.array(g_conics)
+        depths = [None] * len(cameras) if g_depths is None else kernels.array(g_depths)
+        grads = [torch.empty(len(cameras), *t.shape) for t in cloud]
+        out = [t.numpy() for t in grads]
         for c, camera in enumerate(cameras):
-            g_depth = None if g_depths is None else g_depths[c]
             kernels.require().project_backward(
-                means, quats, scales, *camera, *view, radii[c], g_means2d[c], g_conics[c], g_depth, *(t[c] for t in out)
+                *cloud, *camera, *view, radii[c], pixels[c], shapes[c], depths[c], *(t[c] for t in out)
             )
-        return *(_sum_cameras(t) for t in out), *[None] * 7
+        return *(_sum_cameras(t) for t in grads), *[None] * 7
 
 
 class Composite(Function):
@@ -68,19 +70,17 @@ class Composite(Function):
         footprints: tuple[Tensor, Tensor, Tensor], size: tuple[int, int], detached: int,
     ) -> tuple[Tensor, Tensor]:
         """``footprints``: depths, variances, radii. ``size``: width, height. The last ``detached`` channels move colours only."""
-        depths, variances, radii = (t.detach() for t in footprints)
-        cameras, (width, height), channels = means2d.shape[0], size, colors.shape[1]
-        image = means2d.new_empty(cameras, channels, height, width)
-        alpha = means2d.new_empty(cameras, height, width)
-        conics, opacities = conics.detach(), opacities.detach().contiguous()
-        positions, tints = means2d.detach(), colors.detach().contiguous()
-        behind = None if backgrounds is None else backgrounds.detach().contiguous()
+        width, height = size
+        cameras, channels = means2d.shape[0], colors.shape[1]
+        image, alpha = torch.empty(cameras, channels, height, width), torch.empty(cameras, height, width)
+        depths, variances, radii = footprints
+        per_camera = [kernels.array(t) for t in (means2d, conics, variances, depths, radii)]
+        shared = [kernels.array(t) for t in (opacities, colors)]
+        behind = [None] * cameras if backgrounds is None else kernels.array(backgrounds)
+        out = [image.numpy(), alpha.numpy()]
         ctx.frames = []
         for c in range(cameras):
-            frame = kernels.require().composite(
-                positions[c], conics[c], variances[c], depths[c], radii[c], opacities, tints,
-                None if behind is None else behind[c], image[c], alpha[c],
-            )
+            frame = kernels.require().composite(*(t[c] for t in per_camera), *shared, behind[c], *(t[c] for t in out))
             if frame is None:
                 raise ValueError(_first_not_finite(colors=colors))
             ctx.frames.append(frame)
@@ -93,21 +93,23 @@ class Composite(Function):
     @once_differentiable
     def backward(ctx: Any, g_image: Tensor | None, g_alpha: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients of means2d, conics, opacities, colors and backgrounds."""
-        conics, opacities, alpha = ctx.saved_tensors
+        conics, opacities, alpha = (t.detach() for t in ctx.saved_tensors)
         channels, detached = ctx.shape
-        g_alpha = None if g_alpha is None else g_alpha.contiguous()
         cameras, n = conics.shape[:2]
-        shapes = ((n, 2), (n, 3), (n,), (n, channels))
-        out = [conics.new_empty(cameras, *shape) for shape in shapes]
+        inverses, opacity = conics.numpy(), kernels.array(opacities)
+        colored = [None] * cameras if g_image is None else g_image.numpy()  # any strides: read in place
+        covered = [None] * cameras if g_alpha is None else kernels.array(g_alpha)
+        grads = [torch.empty(cameras, *shape) for shape in ((n, 2), (n, 3), (n,), (n, channels))]
+        out = [t.numpy() for t in grads]
         for c, frame in enumerate(ctx.frames):
             kernels.require().composite_backward(
-                frame, conics[c], opacities, None if g_image is None else g_image[c],
-                None if g_alpha is None else g_alpha[c], channels - detached, *(t[c] for t in out),
+                frame, inverses[c], opacity, colored[c], covered[c], channels - detached, *(t[c] for t in out)
             )
         g_backgrounds = None
         if ctx.needs_input_grad[4] and g_image is not None:
             g_backgrounds = torch.einsum("cdhw,chw->cd", g_image, 1.0 - alpha)
-        return out[0], out[1], _sum_cameras(out[2]), _sum_cameras(out[3]), g_backgrounds, None, None, None
+        g_means2d, g_conics, g_opacities, g_colors = grads
+        return g_means2d, g_conics, _sum_cameras(g_opacities), _sum_cameras(g_colors), g_backgrounds, None, None, None
 
 
 def rasterize_native(

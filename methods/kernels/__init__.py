@@ -18,6 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
+import numpy as np
+from torch import Tensor
+
 _REMEDY = "reinstall talkbench with a C++17 compiler at hand (`pip install .`)"
 
 
@@ -54,6 +57,11 @@ def require() -> ModuleType:
     if native is None:
         raise ValueError(f"the compiled CPU kernels are not here: {_REMEDY}, or use backend='torch'")
     return native
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """A CPU tensor's memory as an array, C-contiguous (copied if it is not): a quarter of the cost of passing the tensor."""
+    return tensor.detach().contiguous().numpy()
 
 
 def set_threads(n: int) -> None:

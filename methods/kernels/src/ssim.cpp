@@ -17,16 +17,29 @@ constexpr float kC1 = 1e-4f, kC2 = 9e-4f;              // (0.01)^2, (0.03)^2 for
 constexpr float kWindow[kTaps] = {0.00102838f, 0.00759876f, 0.03600077f, 0.10936069f, 0.21300554f, 0.26601172f,
                                   0.21300554f, 0.10936069f, 0.03600077f, 0.00759876f, 0.00102838f};
 
-// Loads or stores the first `count` lanes; the rest is zero or left alone.
-vf load_some(const float* p, int count) {
-    if (count >= L) return load(p);
-    float lane[L] = {};
-    for (int l = 0; l < count; l++) lane[l] = p[l];
-    return load(lane);
-}
-void store_some(float* p, vf v, int count) {
-    if (count >= L) return store(p, v);
-    for (int l = 0; l < count; l++) p[l] = v[l];
+// Access to whole vectors, and to the first `count` lanes at the right edge of an image.
+struct Whole {
+    vf load(const float* p) const { return TB_ISA::load(p); }
+    void store(float* p, vf v) const { TB_ISA::store(p, v); }
+};
+struct Part {
+    int count;
+    vf load(const float* p) const {
+        float lane[L] = {};
+        for (int l = 0; l < count; l++) lane[l] = p[l];
+        return TB_ISA::load(lane);
+    }
+    void store(float* p, vf v) const {
+        for (int l = 0; l < count; l++) p[l] = v[l];
+    }
+};
+
+// Calls body(access, i) for i = first, first + L, ... < end.
+template <class Body>
+inline void for_vectors(int first, int end, Body&& body) {
+    int i = first;
+    for (; i + L <= end; i += L) body(Whole{}, i);
+    if (i < end) body(Part{end - i}, i);
 }
 
 // The rows within reach of row y, with weight zero where there is none.
@@ -46,25 +59,25 @@ Column column_at(int y, int height, int width) {
     return c;
 }
 
-// Blurs M maps down the columns. fetch(offset, count, values) gives the maps' values at L pixels of a row.
+// Blurs M maps down the columns. fetch(access, offset, values) gives the maps' values at the pixels of one vector.
 // out[m][8 + i] is column x0 + i; columns outside the image are zero.
 template <int M, class Fetch>
-void blur_down(const Column& c, int x0, int width, float (*out)[kStripRow], Fetch&& fetch) {
+inline void blur_down(const Column& c, int x0, int width, float (*out)[kStripRow], Fetch&& fetch) {
     const int first = imax(0, x0 - kReach), end = imin(width, x0 + kStrip + kReach);
     for (int m = 0; m < M; m++) {
         for (int i = 0; i < 8 + first - x0; i++) out[m][i] = 0.f;
         for (int i = 8 + end - x0; i < kStripRow; i++) out[m][i] = 0.f;
     }
-    for (int x = first; x < end; x += L) {
+    for_vectors(first, end, [&](auto access, int x) {
         vf sum[M];
         for (vf& s : sum) s = splat(0.f);
         for (int d = 0; d < kTaps; d++) {
             vf value[M];
-            fetch(c.row[d] + x, end - x, value);
+            fetch(access, c.row[d] + x, value);
             for (int m = 0; m < M; m++) sum[m] = c.weight[d] * value[m] + sum[m];
         }
-        for (int m = 0; m < M; m++) store_some(out[m] + 8 + x - x0, sum[m], end - x);
-    }
+        for (int m = 0; m < M; m++) access.store(out[m] + 8 + x - x0, sum[m]);
+    });
 }
 
 // Blurs along the row: the value at column i of the strip.
@@ -111,8 +124,8 @@ void measure(const ImagePair& p, int index, float scale, float* maps, double* su
     for (int row = t.row0; row < t.row1; row++) {
         const Column c = column_at(row, p.height, p.width);
         for (int x0 = 0; x0 < p.width; x0 += kStrip) {
-            blur_down<4>(c, x0, p.width, blurred, [&](int64_t at, int count, vf* v) {
-                const vf a = load_some(x + at, count), b = load_some(y + at, count);
+            blur_down<4>(c, x0, p.width, blurred, [&](auto access, int64_t at, vf* v) {
+                const vf a = access.load(x + at), b = access.load(y + at);
                 v[0] = a;
                 v[1] = b;
                 v[2] = a * a + b * b;
@@ -120,19 +133,19 @@ void measure(const ImagePair& p, int index, float scale, float* maps, double* su
             });
             vf total = splat(0.f), apart = splat(0.f);
             const int columns = imin(kStrip, p.width - x0);
-            for (int i = 0; i < columns; i += L) {
+            for_vectors(0, columns, [&](auto access, int i) {
                 const Similarity s = similarity(blur_along(blurred[0], i), blur_along(blurred[1], i),
                                                 blur_along(blurred[2], i), blur_along(blurred[3], i));
                 const int64_t at = static_cast<int64_t>(row) * p.width + x0 + i;
-                const vf difference = load_some(x + at, columns - i) - load_some(y + at, columns - i);
+                const vf difference = access.load(x + at) - access.load(y + at);
                 total += zero_unless(lanes() < static_cast<float>(columns - i), s.value);
                 apart += vmax(difference, -difference);
-                if (!maps) continue;
+                if (!maps) return;
                 float* to = maps + t.plane + at;
-                store_some(to, scale * s.by_x, columns - i);
-                store_some(to + size, scale * s.by_xx, columns - i);
-                store_some(to + 2 * size, scale * s.by_xy, columns - i);
-            }
+                access.store(to, scale * s.by_x);
+                access.store(to + size, scale * s.by_xx);
+                access.store(to + 2 * size, scale * s.by_xy);
+            });
             for (int l = 0; l < L; l++) {
                 similar += total[l];
                 distance += apart[l];
@@ -151,20 +164,18 @@ void differentiate(const ImagePair& p, int index, float l1_scale, const float* m
     for (int row = t.row0; row < t.row1; row++) {
         const Column c = column_at(row, p.height, p.width);
         for (int x0 = 0; x0 < p.width; x0 += kStrip) {
-            blur_down<3>(c, x0, p.width, blurred, [&](int64_t at, int count, vf* v) {
-                v[0] = load_some(by_x + at, count);
-                v[1] = load_some(by_xx + at, count);
-                v[2] = load_some(by_xy + at, count);
+            blur_down<3>(c, x0, p.width, blurred, [&](auto access, int64_t at, vf* v) {
+                v[0] = access.load(by_x + at);
+                v[1] = access.load(by_xx + at);
+                v[2] = access.load(by_xy + at);
             });
-            const int columns = imin(kStrip, p.width - x0);
-            for (int i = 0; i < columns; i += L) {
+            for_vectors(0, imin(kStrip, p.width - x0), [&](auto access, int i) {
                 const int64_t at = t.plane + static_cast<int64_t>(row) * p.width + x0 + i;
-                const vf x = load_some(p.x + at, columns - i), y = load_some(p.y + at, columns - i);
+                const vf x = access.load(p.x + at), y = access.load(p.y + at);
                 const vf sign = zero_unless(x > y, splat(1.f)) - zero_unless(x < y, splat(1.f));
-                const vf g = blur_along(blurred[0], i) + 2.f * x * blur_along(blurred[1], i) +
-                             y * blur_along(blurred[2], i) + l1_scale * sign;
-                store_some(grad + at, g, columns - i);
-            }
+                access.store(grad + at, blur_along(blurred[0], i) + 2.f * x * blur_along(blurred[1], i) +
+                                            y * blur_along(blurred[2], i) + l1_scale * sign);
+            });
         }
     }
 }

@@ -50,6 +50,7 @@ static inline vf alpha_of(vf log2_alpha) {
 }
 
 // Gaussians narrower than a vector: one span per row.
+template <bool Offsets>
 static inline int narrow_spans(const Record& g, const Tile& t, int x0, int y0, int y1, Spans& spans) {
     const float dx0 = x0 + t.x + 0.5f - g.mx;
     const vf dx = lanes() + dx0, quadratic = g.a * dx * dx + g.lo, linear = g.b * dx;
@@ -58,17 +59,20 @@ static inline int narrow_spans(const Record& g, const Tile& t, int x0, int y0, i
     for (int y = y0; y <= y1; y++, n++, dy += 1.f) {
         store(spans.alpha + n * L, alpha_of(dy * (g.c * dy + linear) + quadratic));
         spans.at[n] = y * kRow + x0;
-        spans.dx[n] = dx0;
-        spans.dy[n] = dy;
+        if (Offsets) {
+            spans.dx[n] = dx0;
+            spans.dy[n] = dy;
+        }
     }
     return n;
 }
 
-// Fills the list for Gaussian g; returns its length.
+// Fills the list for Gaussian g, with the offsets dx, dy if asked for; returns its length.
+template <bool Offsets>
 static inline int find_spans(const Record& g, const Tile& t, Spans& spans) {
     const int y0 = imax(t.row0, g.y0 - t.y), y1 = imin(t.row1, g.y1 - t.y);
     const int x0 = imax(0, g.x0 - t.x), x1 = imin(t.width - 1, g.x1 - t.x);
-    if (x1 - x0 < L) return narrow_spans(g, t, x0, y0, y1, spans);
+    if (x1 - x0 < L) return narrow_spans<Offsets>(g, t, x0, y0, y1, spans);
     const float mx = g.mx - t.x - 0.5f, my = g.my - t.y - 0.5f;
     alignas(32) int32_t from[kTileH + L], to[kTileH + L];  // pixels of each row inside the ellipse
     for (int y = y0; y <= y1; y += L) {
@@ -87,8 +91,10 @@ static inline int find_spans(const Record& g, const Tile& t, Spans& spans) {
             const vf dx = lanes() + dx0;
             store(spans.alpha + n * L, alpha_of((g.a * dx + linear) * dx + constant));
             spans.at[n] = y * kRow + x;
-            spans.dx[n] = dx0;
-            spans.dy[n] = dy;
+            if (Offsets) {
+                spans.dx[n] = dx0;
+                spans.dy[n] = dy;
+            }
         }
     }
     return n;

@@ -36,7 +36,8 @@ void read_tile(const Frame& f, const Tile& t, const ImageGrads& image, int attac
             if (image.column == 1) __builtin_memcpy(to, from, sizeof(float) * t.width);
             else for (int x = 0; x < t.width; x++) to[x] = from[x * image.column];
             if (k >= attached) continue;
-            for (int x = 0; x < t.width; x++) behind[x] += to[x] * f.background[k];
+            const float background = f.background[k];
+            for (int x = 0; x < t.width; x++) behind[x] += to[x] * background;
         }
         for (int x = 0; x < t.width; x++) behind[x] *= transmittance[x];
     }
@@ -127,7 +128,7 @@ void tile_backward(Frame& f, int index, const ImageGrads& image, int attached) {
         const Record& g = f.records.data[gaussian];
         __builtin_prefetch(&f.records.data[f.entries.data[imax(t.first_entry, entry - kPrefetch)]]);
         widen(t, row_last, entry);
-        const int n = find_spans(g, t, spans);
+        const int n = find_spans<true>(g, t, spans);
         vf tint[D];
         for (int k = 0; k < D; k++) tint[k] = splat(k < attached ? color_of(f, g, gaussian, k) : 0.f);
         pair_backward<D>(spans, n, entry, stop, tint, pixels, slots + static_cast<int64_t>(entry) * f.slot);

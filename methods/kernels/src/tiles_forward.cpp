@@ -12,8 +12,10 @@ void fill_background(const Frame& f, const Tile& t, float* color, float* alpha) 
     for (int y = 0; y < t.height; y++) {
         const int64_t at = static_cast<int64_t>(t.y + y) * f.width + t.x;
         for (int x = 0; x < t.width; x++) alpha[at + x] = 0.f;
-        for (int k = 0; k < f.channels; k++)
-            for (int x = 0; x < t.width; x++) color[k * plane + at + x] = f.background[k];
+        for (int k = 0; k < f.channels; k++) {
+            const float background = f.background[k];
+            for (int x = 0; x < t.width; x++) color[k * plane + at + x] = background;
+        }
     }
 }
 
@@ -57,8 +59,11 @@ void write_tile(const Frame& f, const Tile& t, const float (*sum)[kTilePixels], 
             row[x] = __builtin_fabsf(row[x]);
             alpha[at + x] = 1.f - row[x];
         }
-        for (int k = 0; k < f.channels; k++)
-            for (int x = 0; x < t.width; x++) color[k * plane + at + x] = sum[k][y * kRow + x] + row[x] * f.background[k];
+        for (int k = 0; k < f.channels; k++) {
+            const float background = f.background[k], *from = sum[k] + y * kRow;
+            float* __restrict to = color + k * plane + at;
+            for (int x = 0; x < t.width; x++) to[x] = from[x] + row[x] * background;
+        }
     }
 }
 
@@ -78,7 +83,7 @@ void tile_forward(Frame& f, int index, float* color, float* alpha) {
         const int gaussian = f.entries.data[entry];
         const Record& g = f.records.data[gaussian];
         __builtin_prefetch(&f.records.data[f.entries.data[entry + kPrefetch]]);
-        const int n = find_spans(g, t, spans);
+        const int n = find_spans<false>(g, t, spans);
         vf tint[D];
         for (int k = 0; k < D; k++) tint[k] = splat(color_of(f, g, gaussian, k));
         vi full = splat(0);
