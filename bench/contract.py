@@ -143,6 +143,12 @@ class Conditioning:
         self._allow("ground_truth")
         return self._frame.image
 
+    @property
+    def landmarks(self) -> NDArray[np.float32]:
+        """[68,2] the frame's own landmarks in pixels (``ground_truth``)."""
+        self._allow("ground_truth")
+        return self._frame.landmarks
+
 
 class Progress(Protocol):
     """Where a method reports how far it is; the harness turns this into bars, logs and an ETA."""

@@ -1,0 +1,129 @@
+"""The subjects there are, by name: embedded ones (unpacked once into the cache), prepared ones, or any folder."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from bench import locks, paths
+from bench.errors import DataError, UsageError, unknown
+from bench.hashes import hash_file, hash_folder
+from bench.subject import Subject
+
+_UNPACK_PATIENCE = 120.0
+"""Seconds to wait while another process unpacks the same archive."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One subject that can be asked for by name."""
+
+    name: str
+    title: str
+    origin: Literal["embedded", "prepared"]
+    card: Mapping[str, object]
+    """The card's TOML for an embedded subject; empty for a prepared one."""
+    place: Path
+    """The archive or the folder."""
+
+    @property
+    def for_tests(self) -> bool:
+        """True for a subject that only tests are meant to use; ``--subjects`` leaves it out unless named."""
+        return self.card.get("purpose") == "tests"
+
+
+def entries() -> dict[str, Entry]:
+    """All named subjects; an embedded one hides a prepared one of the same name."""
+    found = {folder.name: _prepared(folder) for folder in sorted((paths.home() / "subjects").glob("*/"))}
+    for path in sorted(paths.content("datasets", "embedded").glob("*.toml")):
+        entry = _embedded(path)
+        found[entry.name] = entry
+    return found
+
+
+def defaults() -> list[str]:
+    """The embedded subjects a run takes when none is named."""
+    return [e.name for e in entries().values() if e.origin == "embedded" and not e.for_tests]
+
+
+def resolve(name_or_path: str) -> Subject:
+    """Open the subject called ``name_or_path``, or the folder of that path.
+
+    Raises:
+        UsageError: neither; the message has the nearest names.
+        DataError: its archive or folder is broken.
+    """
+    known = entries()
+    if entry := known.get(name_or_path):
+        return Subject(_unpacked(entry) if entry.origin == "embedded" else entry.place)
+    if Path(name_or_path).is_dir():
+        return Subject(Path(name_or_path).resolve())
+    if os.sep in name_or_path:
+        raise UsageError(f"no subject folder {name_or_path}: `bench data list` shows what there is")
+    raise unknown("subject", name_or_path, known)
+
+
+def subject_hash(subject: Subject) -> str:
+    """SHA-256 over the names and bytes of all files of a subject folder."""
+    return hash_folder(subject.root)
+
+
+def check_archive(entry: Entry) -> None:
+    """Prove an embedded subject's archive against its card.
+
+    Raises:
+        DataError: the archive is missing or has another hash.
+    """
+    if not entry.place.exists():
+        raise DataError(f"{entry.place} is missing: install talkbench again")
+    if (actual := hash_file(entry.place)) != entry.card["sha256"]:
+        raise DataError(
+            f"{entry.place} has sha256 {actual[:12]}…, its card says {str(entry.card['sha256'])[:12]}…: install talkbench again"
+        )
+
+
+def _embedded(path: Path) -> Entry:
+    try:
+        card = tomllib.loads(path.read_text(encoding="utf-8"))
+        archive = path.parent / str(card.get("archive", f"{path.stem}.zip"))
+        return Entry(str(card["name"]), str(card["title"]), "embedded", card | {"sha256": str(card["sha256"])}, archive)
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} is not a subject card ({error!r}): install talkbench again") from error
+
+
+def _prepared(folder: Path) -> Entry:
+    return Entry(folder.name, "prepared on this machine", "prepared", {}, folder)
+
+
+def _unpacked(entry: Entry) -> Path:
+    """Folder of an embedded subject, unpacked first if need be. Its name has the archive's hash: a new archive is a new folder."""
+    folder = paths.home() / "embedded" / f"{entry.name}-{str(entry.card['sha256'])[:8]}"
+    if folder.is_dir():
+        return folder
+    try:
+        with locks.hold(folder.parent / ".lock", _UNPACK_PATIENCE):
+            if not folder.is_dir():
+                check_archive(entry)
+                with paths.atomic_folder(folder) as temporary:
+                    _extract(entry.place, temporary)
+    except locks.Busy:
+        raise DataError(f"another process has been unpacking into {folder.parent} for two minutes: end it") from None
+    return folder
+
+
+def _extract(archive: Path, into: Path) -> None:
+    try:
+        with zipfile.ZipFile(archive) as bundle:
+            for name in bundle.namelist():
+                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                    raise DataError(
+                        f"{archive} holds {name!r}, which would be written outside its folder: don't trust it"
+                    )
+            bundle.extractall(into)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{archive} is not a whole zip archive ({error}): install talkbench again") from error

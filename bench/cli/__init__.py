@@ -1,0 +1,35 @@
+"""The command line ``bench``: each verb is a module that is loaded only when it is used."""
+
+from __future__ import annotations
+
+import click
+
+from bench import __version__
+from bench.cli.group import Main, Verb
+
+_VERBS = {
+    "run": Verb("bench.cli.run", "Train, render and score methods on subjects.", "Run and score"),
+    "score": Verb("bench.cli.score", "Score rendered frames against their ground truth.", "Run and score"),
+    "status": Verb("bench.cli.status", "Show how far a run is.", "Run and score"),
+    "report": Verb("bench.cli.report", "Write a run's HTML report.", "Run and score"),
+    "list": Verb("bench.cli.list", "Methods, subjects and presets at a glance.", "What there is"),
+    "methods": Verb("bench.cli.methods", "Methods: list them, show one.", "What there is"),
+    "data": Verb("bench.cli.data", "Subjects: list, show, check, make.", "What there is"),
+    "protocols": Verb("bench.cli.protocols", "Protocols: what is measured, and how.", "What there is"),
+    "metrics": Verb("bench.cli.metrics", "Metrics and their definitions.", "What there is"),
+    "weights": Verb("bench.cli.weights", "Model files: list, fetch, check.", "This machine"),
+    "doctor": Verb("bench.cli.doctor", "Check this machine, with a remedy for whatever is missing.", "This machine"),
+}
+
+
+@click.command("bench", cls=Main, verbs=_VERBS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bench", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show tracebacks (works after a verb, too).")
+def main(debug: bool) -> None:
+    """The benchmark harness for talking-face synthesis.
+
+    \b
+    First steps:
+      bench list
+      bench run --methods degstalk,talkinggaussian --subjects ada --preset quick
+    """

@@ -1,0 +1,95 @@
+"""``bench methods``: what is installed and what each method sees."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.table import Table
+
+from bench import registry
+from bench.cli.group import LazyGroup
+from bench.cli.output import JSON, console, emit
+from bench.contract import SEEABLE, MethodInfo
+from bench.errors import BenchError
+
+
+@click.command("methods", cls=LazyGroup, verbs={})
+def command() -> None:
+    """Methods that are installed (entry-point group bench.methods)."""
+
+
+@command.command("list")
+@JSON
+def list_methods(as_json: bool) -> None:
+    """List the methods."""
+    rows = method_rows()
+    if as_json:
+        emit({"methods": rows})
+    else:
+        console().print(methods_table(rows))
+
+
+@command.command("info")
+@click.argument("name")
+@JSON
+def info(name: str, as_json: bool) -> None:
+    """Show a method: paper, licence, presets, what it sees of a test frame."""
+    found = registry.get(name).info
+    if as_json:
+        emit(as_row(found))
+        return
+    view = Table(box=None, show_header=False, pad_edge=False)
+    view.add_column(style="bold")
+    view.add_column(overflow="fold")
+    for key in (
+        "name",
+        "title",
+        "summary",
+        "kind",
+        "canvas",
+        "paper",
+        "year",
+        "licence",
+        "original_licence",
+        "backend",
+    ):
+        if value := getattr(found, key):
+            view.add_row(key.replace("_", " "), str(value))
+    view.add_row("presets", ", ".join(found.presets))
+    view.add_row("sees", "\n".join(f"{key}: {SEEABLE[key]}" for key in sorted(found.sees)) or "nothing of a test frame")
+    if found.published:
+        view.add_row("published", ", ".join(f"{key} {value:g}" for key, value in found.published.items()))
+    console().print(view)
+
+
+def as_row(found: MethodInfo) -> dict[str, Any]:
+    """A method's description as JSON values."""
+    return asdict(found) | {"sees": sorted(found.sees), "presets": list(found.presets)}
+
+
+def method_rows() -> list[dict[str, Any]]:
+    """Every installed method; one that can't be loaded has only ``name`` and ``error``."""
+    rows = []
+    for name in registry.names():
+        try:
+            rows.append(as_row(registry.get(name).info))
+        except BenchError as error:
+            rows.append({"name": name, "error": str(error)})
+    return rows
+
+
+def methods_table(rows: list[dict[str, Any]]) -> Table:
+    """The rows for people."""
+    view = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("method", "kind", "year", "sees of a test frame", "summary"):
+        view.add_column(title, overflow="fold")
+    for row in sorted(rows, key=lambda row: (row.get("kind") == "reference", row["name"])):
+        if error := row.get("error"):
+            view.add_row(row["name"], "[red]broken[/red]", "", "", error)
+        else:
+            view.add_row(
+                row["name"], row["kind"], str(row["year"] or ""), ", ".join(row["sees"]) or "–", row["summary"]
+            )
+    return view

@@ -1,0 +1,40 @@
+"""What the verbs share in printing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else.")
+
+
+class CommaList(click.ParamType):  # type: ignore[type-arg]  # generic only in newer clicks
+    """``a,b,c`` → the parts, each converted by ``item``."""
+
+    name = "a,b,…"
+
+    def __init__(self, item: type[str] | type[int] = str) -> None:
+        self.item = item
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        """Split and convert; click's usage error where a part doesn't fit."""
+        if isinstance(value, list):
+            return value
+        try:
+            return [self.item(part.strip()) for part in value.split(",") if part.strip()]
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers", param, ctx)
+
+
+def emit(document: Any) -> None:
+    """Print a JSON document on stdout."""
+    click.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def console() -> Console:
+    """Stdout for tables: as wide as the terminal, never cutting lines where there is none."""
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=200)

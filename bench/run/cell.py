@@ -1,0 +1,210 @@
+"""One cell from beginning to end: train → load → render → score → record. Each step's result is on disk before the next.
+
+Killed anywhere, it goes on where it was: training is the method's to resume, a finished checkpoint is proved by its
+hash, and what comes after training is done again from it.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import records, registry, system, video
+from bench.contract import Conditioning, Method, Renderer, TrainTask, checked_frames
+from bench.errors import RecordError
+from bench.hashes import FramesHash, hash_folder
+from bench.paths import write_text
+from bench.records import Fps, Record
+from bench.run.layout import CellFolder, Job, RunFolder
+from bench.run.progress import Emit, TrainingProgress
+from bench.run.scores import score_cell
+from bench.run.timing import RenderClock
+from bench.subject import Subject
+
+_PARTS = {
+    "pose": ("camera",), "audio": ("audio",), "expression": ("expression", "eyelid"), "action_units": ("action_units",),
+    "torso_canvas": ("torso_canvas",), "hair_canvas": ("hair_canvas",), "ground_truth": ("ground_truth", "landmarks"),
+}  # fmt: skip
+"""Which properties of a Conditioning each key of ``sees`` opens: they are read before rendering is timed."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A finished checkpoint, as its ``done.json`` says."""
+
+    sha256: str
+    seconds: dict[str, float]
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    sha256: str
+    fps: Fps
+
+
+def run_cell(job: Job, emit: Emit) -> Record:
+    """Do the cell and write its record.
+
+    Raises:
+        BenchError: it can't be done; the message says why. Whatever a plugin raises comes through as it is.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    subject, folder = Subject(job.subject_root), job.folder
+    method = registry.get(job.cell.method)
+    _prepare(folder, job)
+    trained = _train(method, subject, job, emit)
+    rendered = _render(method, subject, job, emit)
+    peak = max(trained.peak_memory_bytes, _peak_memory(job.device))
+    emit({"event": "stage", "stage": "score", "total": len(subject.test_ids)})
+    scores = score_cell(
+        folder.frames, subject, folder.per_frame, metrics=job.metrics, detector=job.detector, device=job.device,
+        canvas=method.info.canvas, progress=lambda done, total: emit({"event": "step", "done": done, "scalars": {}}),
+    )  # fmt: skip
+    invalid = [f"{name}: {m.reason}" for name, m in scores.items() if m.state == "invalid"]
+    record = Record(
+        cell=job.cell,
+        status="invalid" if invalid else "ok",
+        error="; ".join(invalid) or None,
+        metrics=scores,
+        fps=rendered.fps,
+        train_seconds=trained.seconds,
+        peak_memory_bytes=peak,
+        frames=len(subject.test_ids),
+        size=subject.size,
+        sees=sorted(method.info.sees),
+        canvas=method.info.canvas,
+        kind=method.info.kind,
+        provenance=_provenance(job, subject, trained, rendered),
+        hardware=system.hardware(),
+        versions=system.versions(),
+        started=started.isoformat(timespec="seconds"),
+        seconds=time.perf_counter() - clock,
+    )
+    records.save(folder.record, record)
+    return record
+
+
+def _provenance(job: Job, subject: Subject, trained: _Trained, rendered: _Rendered) -> dict[str, str]:
+    return {
+        "subject": job.subject_hash,
+        "checkpoint": trained.sha256,
+        "frames": rendered.sha256,
+        "audio": subject.audio_kind,
+        "detector": job.detector,
+        "device": job.device,
+        "protocol": job.protocol,
+    }
+
+
+def _prepare(folder: CellFolder, job: Job) -> None:
+    """Make the cell's folder ready: what was made from another subject goes, and so does what a kill left half done."""
+    text = job.model_dump_json(include={"cell", "subject_hash"})
+    if folder.job.exists() and folder.job.read_text(encoding="utf-8") != text:
+        print(f"{folder.root}: made from other files, so it is done again")
+        for entry in folder.root.iterdir():
+            if entry != folder.log:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    for leftover in list(folder.root.rglob(".*")):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+    write_text(folder.job, text)
+
+
+def _train(method: Method, subject: Subject, job: Job, emit: Emit) -> _Trained:
+    folder = job.folder
+    if folder.trained.exists():
+        return _checked_checkpoint(folder)
+    folder.checkpoint.mkdir(parents=True, exist_ok=True)
+    seconds: dict[str, float] = {}
+    if method.info.trains:
+        progress = TrainingProgress(folder, emit)
+        key = job.cell
+        method.train(
+            TrainTask(subject.for_training(), folder.checkpoint, key.preset, key.seed, job.device, progress)  # type: ignore[arg-type]  # the plan checked the preset
+        )
+        seconds = progress.finish()
+    trained = _Trained(hash_folder(folder.checkpoint), seconds, _peak_memory(job.device))
+    write_text(folder.trained, json.dumps(trained.__dict__, indent=1) + "\n")
+    folder.steps.unlink(missing_ok=True)
+    return trained
+
+
+def _checked_checkpoint(folder: CellFolder) -> _Trained:
+    """The finished checkpoint of an earlier session, proved by its hash."""
+    try:
+        trained = _Trained(**json.loads(folder.trained.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise RecordError(
+            f"{folder.trained} can't be read ({error}); remove {folder.checkpoint} to train again"
+        ) from error
+    if hash_folder(folder.checkpoint, without={folder.trained.name}) != trained.sha256:
+        raise RecordError(f"{folder.checkpoint} was changed after training; remove it to train again")
+    return trained
+
+
+def _render(method: Method, subject: Subject, job: Job, emit: Emit) -> _Rendered:
+    """Render the test split into ``frames.mkv``, timed, then the videos to watch."""
+    folder, info = job.folder, method.info
+    emit({"event": "stage", "stage": "load", "total": 0})
+    renderer: Renderer = method.load(folder.checkpoint, job.device)
+    begin = time.perf_counter()
+    conditioning = [Conditioning(subject.frame(i), subject, info.sees) for i in subject.test_ids]
+    for item in conditioning:
+        for key in info.sees:
+            for part in _PARTS[key]:
+                getattr(item, part)
+    preparation = time.perf_counter() - begin
+    emit({"event": "stage", "stage": "render", "total": len(conditioning)})
+    clock, digest = RenderClock(), FramesHash()
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        made = checked_frames(info, conditioning, iter(renderer.render(conditioning)))
+        for done, frame in enumerate(clock.timed(made), start=1):
+            digest.add(conditioning[done - 1].id, frame)
+            emit({"event": "step", "done": done, "scalars": {}})
+            yield frame
+
+    video.write_lossless(folder.frames, frames(), subject.fps)
+    with _test_sound(subject) as sound:
+        video.write_preview(folder.preview, video.read_video(folder.frames), subject.fps, sound)
+        truth = RunFolder(job.run).ground_truth(job.cell.subject)
+        if not truth.exists():
+            video.write_preview(truth, (subject.frame(i).image for i in subject.test_ids), subject.fps, sound)
+    return _Rendered(digest.hexdigest(), clock.fps(preparation))
+
+
+@contextmanager
+def _test_sound(subject: Subject) -> Iterator[Path | None]:
+    """A wav with the sound of the test frames, one after the other (frame k is k/fps seconds in); None without sound."""
+    if subject.sound is None:
+        yield None
+        return
+    samples = video.read_audio(subject.sound)
+    edges = [[round(k / subject.fps * 16000) for k in (i, i + 1)] for i in subject.test_ids]
+    cut = np.concatenate([np.pad(samples, (0, max(0, edges[-1][1] - len(samples))))[a:b] for a, b in edges])
+    with TemporaryDirectory(prefix="bench-") as place:
+        path = Path(place) / "test.wav"
+        video.write_audio(path, cut, 16000)
+        yield path
+
+
+def _peak_memory(device: str) -> int:
+    """Bytes: what CUDA had allocated at most, or on the CPU the process's largest resident set."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

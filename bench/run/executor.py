@@ -1,0 +1,158 @@
+"""The local executor: each cell in a process of its own, so that whatever one does, the rest goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from bench import records, system
+from bench.errors import RecordError
+from bench.records import CellKey, Record
+from bench.run.layout import Job
+
+_POLL = 0.25
+_GRACE = 5.0
+"""Seconds a worker has to end after SIGTERM before it is killed."""
+
+
+class Watcher(Protocol):
+    """Shows what happens."""
+
+    def started(self, cell: CellKey) -> None:
+        """A cell's worker was started."""
+
+    def event(self, cell: CellKey, event: dict[str, Any]) -> None:
+        """A worker said how far it is (``stage`` or ``step``)."""
+
+    def ended(self, cell: CellKey, record: Record) -> None:
+        """A cell is over, well or not."""
+
+
+class _Worker:
+    """A running cell."""
+
+    def __init__(self, job: Job, lock: int, environment: dict[str, str], inbox: queue.Queue[_Message]) -> None:
+        self.job, self.error, self.began = job, "", time.monotonic()
+        self.started = datetime.now(UTC)
+        folder = job.folder
+        folder.root.mkdir(parents=True, exist_ok=True)
+        folder.record.unlink(missing_ok=True)
+        reader, writer = os.pipe()
+        with folder.log.open("ab") as log:
+            log.write(f"--- {self.started.isoformat(timespec='seconds')} {job.cell.name}\n".encode())
+            log.flush()
+            # The lock goes along: while an orphan is still dying, nobody else may work in this run folder.
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "bench.run.worker", job.model_dump_json(), str(writer)],
+                stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writer, lock), env=environment,
+            )  # fmt: skip
+        os.close(writer)
+        threading.Thread(target=self._listen, args=(reader, inbox), daemon=True).start()
+
+    def _listen(self, reader: int, inbox: queue.Queue[_Message]) -> None:
+        with os.fdopen(reader, encoding="utf-8", errors="replace") as events:
+            for line in events:
+                if line.endswith("\n"):  # a killed worker can leave half a line
+                    inbox.put((self, json.loads(line)))
+        self.process.wait()
+        inbox.put((self, None))
+
+    def stop(self, error: str, number: int = signal.SIGTERM) -> None:
+        """Make it end, for this reason."""
+        self.error = self.error or error
+        self.process.send_signal(number)
+
+    def outcome(self) -> Record:
+        """The record it wrote, or one that says why there is none."""
+        if not self.error and self.process.returncode == 0:
+            try:
+                return records.load_record(self.job.folder.record)
+            except RecordError:
+                self.error = "the worker ended without a record: a method must not end the process"
+        error = self.error or _cause_of_death(self.process.returncode)
+        record = Record(
+            cell=self.job.cell, status="failed", error=error, hardware=system.hardware(), versions=system.versions(),
+            provenance={"subject": self.job.subject_hash}, seconds=time.monotonic() - self.began,
+            started=self.started.isoformat(timespec="seconds"),
+        )  # fmt: skip
+        records.save(self.job.folder.record, record)
+        return record
+
+
+_Message = tuple[_Worker, dict[str, Any] | None]
+
+
+def execute(
+    jobs: Sequence[Job], *, lock: int, parallel: int, threads: int, limit: float | None, offline: bool, watcher: Watcher
+) -> Generator[Record, None, None]:
+    """Run the jobs, up to ``parallel`` at once with ``threads`` CPU threads each; yield records as cells end.
+
+    :param lock: descriptor of the run folder's lock, which the workers inherit
+    :param limit: seconds a cell may take, or None
+    :param offline: workers may not fetch anything
+
+    Closing the iterator (Ctrl-C does) ends the workers; what they had finished stays on disk.
+    """
+    environment = os.environ | system.thread_environment(threads) | ({"BENCH_OFFLINE": "1"} if offline else {})
+    inbox: queue.Queue[_Message] = queue.Queue()
+    waiting, running = list(jobs), set[_Worker]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < parallel:
+                worker = _Worker(waiting.pop(0), lock, environment, inbox)
+                running.add(worker)
+                watcher.started(worker.job.cell)
+            _enforce(limit, running)
+            try:
+                worker, event = inbox.get(timeout=_POLL)
+            except queue.Empty:
+                continue
+            if event is None:
+                running.discard(worker)
+                record = worker.outcome()
+                watcher.ended(worker.job.cell, record)
+                yield record
+            elif event["event"] == "failed":
+                worker.error = worker.error or event["error"]
+            else:
+                watcher.event(worker.job.cell, event)
+    finally:
+        _end(running)
+
+
+def _enforce(limit: float | None, running: set[_Worker]) -> None:
+    for worker in running:
+        if limit is not None and not worker.error and time.monotonic() - worker.began > limit:
+            worker.stop(f"took longer than --time-limit ({limit / 60:g} min)", signal.SIGKILL)
+
+
+def _end(running: set[_Worker]) -> None:
+    for worker in running:
+        worker.stop("interrupted")
+    deadline = time.monotonic() + _GRACE
+    for worker in running:
+        try:
+            worker.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()
+
+
+def _cause_of_death(code: int) -> str:
+    if code >= 0:
+        return f"the worker ended with exit code {code} without saying why; its log may"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = "unknown"
+    hint = "; out of memory?" if -code == signal.SIGKILL else ""
+    return f"the worker was killed by signal {-code} ({name}{hint})"

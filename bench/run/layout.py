@@ -1,0 +1,117 @@
+"""Which file of a run folder is where (see :mod:`bench.records`), and the order a worker gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.records import CellKey
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder's own files."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the run that is at work here, and by its workers."""
+        return self.root / ".lock"
+
+    @property
+    def plan(self) -> Path:
+        """The plan: what was asked for."""
+        return self.root / "run.json"
+
+    def cell(self, key: CellKey) -> CellFolder:
+        """The folder of one cell."""
+        return CellFolder(self.root / "cells" / key.name)
+
+    def ground_truth(self, subject: str) -> Path:
+        """The subject's test frames as a video to watch."""
+        return self.root / "ground_truth" / f"{subject}.mp4"
+
+
+@dataclass(frozen=True)
+class CellFolder:
+    """One cell's files. What a kill leaves half done has a name that starts with a dot."""
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        """Written last: where it is, the cell is over."""
+        return self.root / "record.json"
+
+    @property
+    def job(self) -> Path:
+        """What the cell's files were made from (:class:`Job`)."""
+        return self.root / "job.json"
+
+    @property
+    def log(self) -> Path:
+        """Everything the cell printed, all sessions."""
+        return self.root / "log.txt"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What the method's training wrote."""
+        return self.root / "checkpoint"
+
+    @property
+    def trained(self) -> Path:
+        """Proof that training is over, with the checkpoint's hash and the time it took."""
+        return self.checkpoint / "done.json"
+
+    @property
+    def steps(self) -> Path:
+        """Running log of the training, one JSON line a step; read again when training is resumed."""
+        return self.root / "training.jsonl"
+
+    @property
+    def training(self) -> Path:
+        """The same as a table, once training is over."""
+        return self.root / "training.csv"
+
+    @property
+    def pictures(self) -> Path:
+        """Folder of training pictures."""
+        return self.root / "training"
+
+    @property
+    def frames(self) -> Path:
+        """The rendered test frames, bit-exact."""
+        return self.root / "frames.mkv"
+
+    @property
+    def preview(self) -> Path:
+        """The rendered test frames, to watch."""
+        return self.root / "preview.mp4"
+
+    @property
+    def per_frame(self) -> Path:
+        """Scores of each test frame."""
+        return self.root / "frames.parquet"
+
+
+class Job(BaseModel):
+    """One cell's work order: all that its process needs to know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cell: CellKey
+    run: Path
+    subject_root: Path
+    subject_hash: str
+    device: str
+    metrics: tuple[str, ...]
+    detector: str
+    protocol: str = "neutral"
+
+    @property
+    def folder(self) -> CellFolder:
+        """Where the cell's files go."""
+        return RunFolder(self.run).cell(self.cell)

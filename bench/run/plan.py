@@ -1,0 +1,90 @@
+"""Which cells a run has: methods × subjects × seeds at one preset."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench import registry
+from bench.contract import Method
+from bench.errors import AbsentError, UsageError, unknown
+from bench.records import CellKey
+
+_SYNTAX = re.compile(r"(?P<name>[^\[\]@\s]+)(\[(?P<variant>[^\[\]]*)\])?(@(?P<backend>\w+))?")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method as asked for on the command line: ``name[variant]@backend``."""
+
+    name: str
+    variant: str = ""
+    backend: Literal["native", "official"] = "native"
+
+
+def parse_choice(text: str) -> Choice:
+    """Read ``degstalk``, ``degstalk[-E]`` or ``degstalk@official``.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    match = _SYNTAX.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"method {text!r}: expected NAME, NAME[VARIANT] or NAME@official")
+    backend = match["backend"] or "native"
+    if backend not in ("native", "official"):
+        raise unknown("backend", backend, ("native", "official"))
+    return Choice(match["name"], match["variant"] or "", backend)  # type: ignore[arg-type]  # just checked
+
+
+def chosen_methods(texts: Sequence[str], preset: str) -> dict[Choice, Method]:
+    """The methods asked for (``all``: every installed one), each imported and able to do ``preset``.
+
+    Raises:
+        UsageError: an unknown method, variant or preset, or nothing asked for.
+        AbsentError: official code, which needs containers.
+    """
+    names = registry.names() if "all" in texts else texts
+    chosen = {choice: _method(choice, preset) for choice in map(parse_choice, names)}
+    if not chosen:
+        raise UsageError("--methods is empty: name one or more, such as degstalk, or all")
+    return chosen
+
+
+def cells(choices: Iterable[Choice], subjects: Iterable[str], preset: str, seeds: Iterable[int]) -> list[CellKey]:
+    """Every cell, in the order in which they are done: subject by subject, so that a table fills row by row."""
+    seeds, subjects = list(seeds), list(subjects)
+    for subject in subjects:
+        if not _SAFE_NAME.fullmatch(subject):
+            raise UsageError(f'subject name {subject!r} can\'t be a file name: change "name" in its subject.json')
+    return [
+        CellKey(method=c.name, variant=c.variant, backend=c.backend, subject=subject, preset=preset, seed=seed)
+        for c in choices
+        for subject in subjects
+        for seed in seeds
+    ]
+
+
+def default_name(keys: Sequence[CellKey], *ingredients: str) -> str:
+    """Folder name for a run: the same request gives the same folder, so that it is resumed.
+
+    ``ingredients`` are further things that make another run of it (device, protocol, subjects' hashes).
+    """
+    text = "\n".join((*(key.name for key in keys), *ingredients))
+    methods = "+".join(dict.fromkeys(key.method for key in keys))
+    return f"{keys[0].preset}-{methods[:48]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _method(choice: Choice, preset: str) -> Method:
+    method = registry.get(choice.name)
+    if choice.backend == "official":
+        raise AbsentError(f"{choice.name}@official: the authors' code isn't built in yet; use {choice.name}")
+    if choice.variant:
+        raise UsageError(f"method {choice.name!r} has no variant {choice.variant!r}; use {choice.name}")
+    if preset not in method.info.presets:
+        raise unknown(f"preset of {choice.name}", preset, method.info.presets)
+    return method

@@ -1,0 +1,181 @@
+"""Everything that can be wrong with a run is found here, before any of it starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from bench import catalogue, metrics, records, system, weights
+from bench.contract import PRESETS
+from bench.errors import AbsentError, RecordError, UsageError, unknown
+from bench.landmarks import DETECTORS
+from bench.records import CellKey, Plan, Record
+from bench.run.layout import Job, RunFolder
+from bench.run.plan import cells, chosen_methods, default_name
+from bench.subject import Subject
+
+_CELL_BYTES = 200 * 2**20
+"""Room for a cell's checkpoint, previews and logs."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run as asked for on the command line."""
+
+    methods: Sequence[str]
+    subjects: Sequence[str]
+    """Names or paths; ``all``; empty for the embedded ones."""
+    preset: str = "quick"
+    seeds: Sequence[int] = (0,)
+    protocol: str = "neutral"
+    metrics: Sequence[str] = field(default_factory=lambda: list(metrics.METRICS))
+    detector: str = "mediapipe"
+    device: str = "auto"
+    out: Path | None = None
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start."""
+
+    run: RunFolder
+    plan: Plan
+    jobs: list[Job]
+    notes: list[str]
+    """What the user should know, such as a metric that will be absent."""
+    offline: bool
+    """Fetching was tried and failed: workers needn't try again."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a cell stands before the run."""
+
+    state: Literal["done", "new", "interrupted", "failed", "outdated", "corrupt"]
+    record: Record | None = None
+    """The finished record that will be kept; None: the cell is to be run."""
+    warning: str = ""
+
+
+def prepare(request: Request) -> Prepared:
+    """Check every name, file and resource that the run needs, and lay it out. Writes nothing into the run folder.
+
+    Raises:
+        UsageError: an unknown name, or a request that can't be.
+        DataError: a subject is broken.
+        AbsentError: CUDA, or authors' code, is asked for and isn't here.
+    """
+    if request.preset not in PRESETS:
+        raise unknown("preset", request.preset, PRESETS)
+    if request.protocol != "neutral":
+        raise unknown("protocol", request.protocol, ("neutral",))
+    if request.detector not in DETECTORS:
+        raise unknown("landmark detector", request.detector, DETECTORS)
+    chosen = tuple(metrics.get(name).name for name in dict.fromkeys(request.metrics))
+    methods = chosen_methods(request.methods, request.preset)
+    device = system.pick_device(request.device)
+    subjects = _subjects(request.subjects)
+    hashes = {name: catalogue.subject_hash(subject) for name, subject in subjects.items()}
+    keys = cells(methods, subjects, request.preset, dict.fromkeys(request.seeds))
+    if not keys:
+        raise UsageError("nothing to run: name at least one method, one subject and one seed")
+    name = default_name(keys, device, request.protocol, *hashes.values())
+    run = RunFolder((request.out or Path("runs") / name).absolute())
+    jobs = [
+        Job(
+            cell=key, run=run.root, subject_root=subjects[key.subject].root, subject_hash=hashes[key.subject], device=device,
+            metrics=chosen, detector=request.detector, protocol=request.protocol,
+        )
+        for key in keys
+    ]  # fmt: skip
+    plan = _plan(run, keys, device, request)
+    _check_disk(run.root, jobs, subjects)
+    notes = _missing_weights(chosen)
+    return Prepared(run, plan, jobs, notes, offline=bool(notes))
+
+
+def standing(job: Job) -> Standing:
+    """Whether the cell has a record that still holds: finished, readable, and of the same subject, metrics and detector."""
+    path = job.folder.record
+    if not path.exists():
+        return Standing("interrupted" if job.folder.job.exists() else "new")
+    try:
+        record = records.load_record(path)
+    except RecordError:
+        return Standing("corrupt", warning=f"{path} is corrupt, so the cell is run again")
+    if record.status == "failed":
+        return Standing("failed")
+    if record.cell != job.cell or record.provenance.get("subject") != job.subject_hash:
+        return Standing("outdated", warning=f"{path} is of other files, so the cell is run again")
+    if set(job.metrics) - record.metrics.keys() or record.provenance.get("detector") != job.detector:
+        return Standing("outdated", warning=f"{path} was scored otherwise, so its frames are made and scored again")
+    return Standing("done", record)
+
+
+def _subjects(names: Sequence[str]) -> dict[str, Subject]:
+    """Subjects by their own names."""
+    if "all" in names:
+        names = list(catalogue.entries())
+    elif not names:
+        names = catalogue.defaults()
+    found: dict[str, Subject] = {}
+    for name in dict.fromkeys(names):
+        subject = catalogue.resolve(name)
+        other = found.setdefault(subject.name, subject)
+        if other.root != subject.root:
+            raise UsageError(
+                f"{other.root} and {subject.root} are both called {subject.name!r}: run them one after the other"
+            )
+    return found
+
+
+def _plan(run: RunFolder, keys: list[CellKey], device: str, request: Request) -> Plan:
+    """The plan, with the cells of an earlier one in the same folder: a run folder can grow."""
+    earlier: Plan | None = None
+    if run.plan.exists():
+        try:
+            earlier = records.load_plan(run.root)
+        except RecordError as error:
+            raise RecordError(f"{error}; remove it (finished cells are kept) and run again") from error
+        if (earlier.device, earlier.protocol) != (device, request.protocol):
+            begun = f"on {earlier.device} under protocol {earlier.protocol}"
+            raise UsageError(f"{run.root} was begun {begun}: use another --out for {device}, {request.protocol}")
+    elif run.root.exists() and not (run.root.is_dir() and {p.name for p in run.root.iterdir()} <= {".lock", "cells"}):
+        raise UsageError(f"{run.root} exists and is not a run folder: use another --out")
+    return Plan(
+        cells=list(dict.fromkeys([*(earlier.cells if earlier else ()), *keys])),
+        device=device,
+        protocol=request.protocol,
+        command=request.command,
+        created=earlier.created if earlier else datetime.now(UTC).isoformat(timespec="seconds"),
+        hardware=system.hardware(),
+        versions=system.versions(),
+    )
+
+
+def _check_disk(root: Path, jobs: Sequence[Job], subjects: dict[str, Subject]) -> None:
+    """Room for what the cells will write: FFV1 takes about two thirds of the raw frames."""
+    used = [subjects[job.cell.subject] for job in jobs]
+    raw = sum(3 * subject.size[0] * subject.size[1] * len(subject.test_ids) for subject in used)
+    needed = int(raw * 0.7) + _CELL_BYTES * len(jobs)
+    place = next(p for p in (root, *root.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        room = f"{free / 2**30:.1f} GiB free, the run needs about {needed / 2**30:.1f}"
+        raise UsageError(f"{place} has {room}: free some or use another --out")
+
+
+def _missing_weights(chosen: Sequence[str]) -> list[str]:
+    """Fetch LPIPS's network now, not in the middle; one line if it can't be had."""
+    if "lpips" not in chosen:
+        return []
+    try:
+        weights.require("lpips-alex")
+    except AbsentError as error:
+        return [f"LPIPS will be absent: {' '.join(str(error).split())}"]
+    return []

@@ -1,0 +1,66 @@
+"""A prepared run, done: under the run folder's lock, finished cells kept, the others run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Protocol
+
+from bench import locks, records
+from bench.errors import UsageError
+from bench.records import Record
+from bench.run.executor import Watcher, execute
+from bench.run.layout import RunFolder
+from bench.run.preflight import Prepared, standing
+
+_ORPHANS_DIE_IN = 5.0
+"""Seconds in which the workers of a run that was just killed are gone, and with them its lock."""
+
+
+class Display(Watcher, Protocol):
+    """A watcher that can also say something."""
+
+    def note(self, text: str) -> None:
+        """Show one line."""
+
+
+def run_cells(
+    prepared: Prepared, *, parallel: int, threads: int, limit: float | None, force: bool, display: Display
+) -> list[Record]:
+    """Bring every cell of the run to its end; records in the order of the request, those from earlier sessions included.
+
+    Raises:
+        UsageError: another run is at work in the same folder.
+    """
+    with _exclusive(prepared.run) as lock:
+        if force:
+            for job in prepared.jobs:
+                shutil.rmtree(job.folder.root, ignore_errors=True)
+        records.save(prepared.run.plan, prepared.plan)
+        stands = {job.cell: standing(job) for job in prepared.jobs}
+        for stand in filter(lambda stand: stand.warning, stands.values()):
+            display.note(stand.warning)
+        found = {cell: stand.record for cell, stand in stands.items() if stand.record}
+        pending = [job for job in prepared.jobs if job.cell not in found]
+        ended = execute(
+            pending,
+            lock=lock,
+            parallel=parallel,
+            threads=threads,
+            limit=limit,
+            offline=prepared.offline,
+            watcher=display,
+        )
+        with closing(ended):  # an interrupt anywhere here ends the workers
+            found |= {record.cell: record for record in ended}
+    return [found[job.cell] for job in prepared.jobs]
+
+
+@contextmanager
+def _exclusive(run: RunFolder) -> Iterator[int]:
+    try:
+        with locks.hold(run.lock, _ORPHANS_DIE_IN) as lock:
+            yield lock
+    except locks.Busy:
+        raise UsageError(f"another `bench run` is at work in {run.root}: wait for it, or use another --out") from None

@@ -1,0 +1,64 @@
+"""The process of one cell: ``python -m bench.run.worker JOB EVENTS`` (JSON of a Job, descriptor of a pipe).
+
+Events go into the pipe as JSON lines, everything printed into the cell's log (the parent has redirected it). Standard
+input is a pipe from the parent: when it breaks, the parent is dead, however it died, and so this process ends, too.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import Any
+
+from bench.errors import BenchError
+from bench.run.layout import Job
+
+
+def main() -> None:
+    """Run the cell; exit code 1 after a ``failed`` event if it can't be done."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    job, pipe = Job.model_validate_json(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(pipe, False)
+    with os.fdopen(pipe, "w", encoding="utf-8", buffering=1) as events:
+
+        def emit(event: dict[str, Any]) -> None:
+            events.write(json.dumps(event) + "\n")
+
+        try:
+            from bench.run.cell import run_cell
+
+            run_cell(job, emit)
+        except (Exception, SystemExit) as error:
+            traceback.print_exc()
+            sys.stderr.flush()
+            emit({"event": "failed", "error": one_line(error)})
+            sys.exit(1)
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, in one line a user can act on."""
+    if isinstance(error, SystemExit):
+        return f"the method called sys.exit({error.code!r}); it should raise an error instead"
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return f"no space left on the device ({getattr(error, 'filename', None) or 'writing the cell'}): free some, then run again"
+    if isinstance(error, MemoryError):
+        return "out of memory: use a smaller preset or fewer --jobs"
+    text = " ".join(str(error).split())
+    text = text if len(text) <= 400 else f"{text[:400]}…"
+    return text if isinstance(error, BenchError) and text else f"{type(error).__name__}: {text}"
+
+
+def _die_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

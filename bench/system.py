@@ -1,0 +1,96 @@
+"""The machine: what it is, which versions it runs, which device and how many threads the work gets."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bench.errors import AbsentError, UsageError
+
+_PACKAGES = ("talkbench", "torch", "torchvision", "numpy", "lpips", "scikit-image", "av", "mediapipe", "gsplat")
+_THREAD_VARIABLES = ("BENCH_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on; those not installed are left out."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def hardware() -> dict[str, str]:
+    """CPU, cores, memory, operating system, and the GPU where there is one. Times of different machines don't compare."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found = {
+        "cpu": _cpu_name(),
+        "cores": str(cores()),
+        "memory": f"{memory / 2**30:.0f} GiB",
+        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+    if gpu := gpu_name():
+        found["gpu"] = gpu
+    return found
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def gpu_name() -> str | None:
+    """Name of the first CUDA device that torch can use, or None. Loads torch only where a driver seems to be there."""
+    driver = Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists() or shutil.which("nvidia-smi")
+    if not driver:
+        return None
+    import torch
+
+    return str(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else None
+
+
+def pick_device(wish: str) -> str:
+    """``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        AbsentError: ``cuda`` is asked for and there is none.
+    """
+    if wish == "cpu":
+        return "cpu"
+    if gpu_name():
+        return "cuda"
+    if wish == "cuda":
+        raise AbsentError(
+            "--device cuda: torch sees no CUDA GPU on this machine; use --device cpu, or see `bench doctor`"
+        )
+    return "cpu"
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Environment of a worker process that is to use ``threads`` CPU threads, whatever library does the computing.
+
+    ``BENCH_THREADS`` is for code of our own (a method's kernels): bench doesn't import methods, so it can't call them.
+    """
+    if threads < 1:
+        raise UsageError(f"--threads {threads}: at least 1")
+    return dict.fromkeys(_THREAD_VARIABLES, str(threads))
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine()

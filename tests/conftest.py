@@ -1,0 +1,46 @@
+"""What all tests share: the toy subject, a cache of their own, and a few misbehaving methods."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import toy
+
+from bench import registry
+from bench.subject import Subject
+
+_PLUGINS = Path(__file__).parent / "plugins"
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy subject's folder; don't write into it."""
+    return toy.make(tmp_path_factory.mktemp("subjects") / "toy")
+
+
+@pytest.fixture(scope="session")
+def toy_subject(toy_folder: Path) -> Subject:
+    """The toy subject, opened."""
+    return Subject(toy_folder)
+
+
+@pytest.fixture
+def own_toy(toy_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the toy subject's folder to break."""
+    return Path(shutil.copytree(toy_folder, tmp_path / "toy"))
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The methods of tests/plugins are installed, here and in child processes."""
+    path = os.pathsep.join(filter(None, (str(_PLUGINS), os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setattr(sys, "path", [str(_PLUGINS), *sys.path])
+    registry._entries.cache_clear()
+    yield
+    registry._entries.cache_clear()

@@ -1,0 +1,126 @@
+"""Methods that misbehave, each in one way."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.contract import Conditioning, MethodInfo, TrainTask
+from bench.errors import MethodError
+from bench.paths import write_text
+
+
+def info(name: str, *sees: str) -> MethodInfo:
+    return MethodInfo(name=name, title=name, summary="for tests", kind="reference", sees=frozenset(sees))
+
+
+class Well:
+    """Grey frames."""
+
+    info = info("t-well")
+
+    def train(self, task: TrainTask) -> None:
+        task.progress.stage("only", 3)
+        for done in (1, 2, 3):
+            task.progress.step(done, {"loss": 1 / done})
+
+    def load(self, checkpoint: Path, device: str) -> Any:
+        return self
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        for item in conditioning:
+            yield np.full((item.size[1], item.size[0], 3), 128, np.uint8)
+
+
+class Slow(Well):
+    """Resumable: 40 steps, a checkpoint every 5; the result says how often each step was done."""
+
+    info = info("t-slow")
+
+    def train(self, task: TrainTask) -> None:
+        file = task.out / "state.json"
+        state = json.loads(file.read_text()) if file.exists() else {"done": 0, "sum": 0}
+        task.progress.stage("slow", 40)
+        task.progress.step(state["done"])
+        while state["done"] < 40:
+            time.sleep(float(os.environ.get("T_SLOW", "0.05")))
+            state = {"done": state["done"] + 1, "sum": state["sum"] + state["done"]}
+            task.progress.step(state["done"], {"loss": 1.0 / state["done"]})
+            if state["done"] % 5 == 0:
+                write_text(file, json.dumps(state))
+
+
+class Raises(Well):
+    info = info("t-raises")
+
+    def train(self, task: TrainTask) -> None:
+        raise MethodError("the loss became nan in stage only at iteration 3: check the masks")
+
+
+class Exits(Well):
+    info = info("t-exits")
+
+    def load(self, checkpoint: Path, device: str) -> Any:
+        sys.exit(0)
+
+
+class Dies(Well):
+    info = info("t-dies")
+
+    def train(self, task: TrainTask) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Junk(Well):
+    info = info("t-junk")
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        return (np.zeros((3, 3), np.float32) for _ in conditioning)
+
+
+class Nothing(Well):
+    info = info("t-none")
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        return (None for _ in conditioning)
+
+
+class Short(Well):
+    info = info("t-short")
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        return super().render(conditioning[:-1])
+
+
+class Peeks(Well):
+    info = info("t-peeks", "pose")
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        return (item.ground_truth for item in conditioning)
+
+
+class Full(Well):
+    info = info("t-full")
+
+    def train(self, task: TrainTask) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(task.out / "big"))
+
+
+class Hangs(Well):
+    info = info("t-hangs")
+
+    def train(self, task: TrainTask) -> None:
+        task.progress.stage("forever", 10)
+        task.progress.step(1)
+        print("hanging", flush=True)
+        while True:
+            time.sleep(1)
