@@ -41,9 +41,7 @@ def _bars(console: Console) -> Iterator[Track[Any]]:
 
 def _as_json(out: Path, done: list[Done]) -> str:
     facts = {key: value for step in done for key, value in step.made.facts.items()}
-    steps = [
-        {"step": d.name, "seconds": round(d.seconds, 2), "kept": d.kept, "summary": d.made.summary} for d in done
-    ]
+    steps = [{"step": d.name, "seconds": round(d.seconds, 2), "kept": d.kept, "summary": d.made.summary} for d in done]
     return json.dumps({"subject": str(out), **facts, "steps": steps}, indent=1, ensure_ascii=False)
 
 
@@ -54,7 +52,9 @@ def _as_json(out: Path, done: list[Done]) -> str:
 @click.option("--size", type=click.IntRange(min=64), help="Width of the frames in pixels; default: the video's.")
 @click.option("--poses", type=_FILE, help="AD-NeRF's track_params.pt or a transforms.json, for the video at 25 fps.")
 @click.option("--focal", type=click.FloatRange(min=1), help="Focal length in pixels; default: the poses file's.")
-@click.option("--focal-at", type=click.FloatRange(min=1), help="Width it belongs to; default: 450, or 2·cx of the JSON.")
+@click.option(
+    "--focal-at", type=click.FloatRange(min=1), help="Width it belongs to; default: 450, or 2·cx of the JSON."
+)
 @click.option("--au", type=_FILE, help="OpenFace's csv of the video; default: coarse units from the face mesh.")
 @click.option("--parser", type=_FILE, help="19-class face parser (.tflite).")
 @click.option("--background", type=_FILE, help="Picture of the empty scene; default: estimated from the frames.")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from bench import locks
 from bench.errors import AbsentError, DataError
 from bench.paths import write_text
 from bench.prepare import coefficients, fit, frames, masks, mesh, parsing, plate, poses, sheet, sound, units
@@ -14,8 +15,7 @@ from bench.prepare.steps import Done, Job, Options, Step, Track, fingerprint, ru
 __all__ = ["STEPS", "Done", "Options", "prepare"]
 
 STEPS: tuple[Step, ...] = tuple(
-    module.STEP
-    for module in (frames, sound, poses, mesh, fit, parsing, masks, plate, coefficients, units, sheet)
+    module.STEP for module in (frames, sound, poses, mesh, fit, coefficients, units, parsing, masks, plate, sheet)
 )
 
 
@@ -28,7 +28,9 @@ def check(options: Options) -> None:
     if not options.video.is_file():
         raise DataError(f"{options.video}: no such video")
     if options.poses is None:
-        raise DataError("no head poses: give --poses track_params.pt (AD-NeRF) or transforms.json; own tracking is not in yet")
+        raise DataError(
+            "no head poses: give --poses track_params.pt (AD-NeRF) or transforms.json; own tracking is not in yet"
+        )
     if options.parser is None:
         raise AbsentError(
             "no face parser: give --parser bisenetv2_celebamaskhq_448_int8.tflite (docs/prepare.md says where it comes from)"
@@ -65,11 +67,23 @@ def prepare(options: Options, track: Track[Any], tell: Callable[[Done], None]) -
         AbsentError: the parser or its runtime is not here.
     """
     check(options)
-    job, marks, done = Job(options, track), dict[str, str](), list[Done]()
+    job = Job(options, track)
+    try:
+        with locks.hold(job.work / "lock", patience=0):
+            return _run(job, tell)
+    except locks.Busy:
+        raise DataError(f"{options.out}: another `bench data prepare` is at work there; wait for it") from None
+    except OSError as error:
+        raise DataError(f"{options.out} can't be written ({error.strerror or error}); choose another --out") from error
+
+
+def _run(job: Job, tell: Callable[[Done], None]) -> list[Done]:
+    marks: dict[str, str] = {}
+    done: list[Done] = []
     for step in STEPS:
         if step is sheet.STEP:  # it opens the subject, so the card must be there
             _write_meta(job, done)
-        marks[step.name] = fingerprint(step, options, marks)
+        marks[step.name] = fingerprint(step, job.options, marks)
         done.append(run_step(step, job, marks[step.name]))
         tell(done[-1])
     return done

@@ -62,7 +62,9 @@ def run(job: Job) -> Made:
     text = f"{scores.shape[1]} mesh components ({carried:.1%} of the variance), {blinks} blinks"
     return Made(
         text,
-        {"coefficients.npz": f"mesh-pca: FaceMesh without pose, PCA of the training frames; {text}; eyelids, chin geometric"},
+        {
+            "coefficients.npz": f"mesh-pca: FaceMesh without pose, PCA of the training frames; {text}; eyelids, chin geometric"
+        },
     )
 
 

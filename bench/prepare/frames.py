@@ -66,9 +66,12 @@ def _decode(path: Path, wanted: int | None, counter: list[int]) -> Iterator[tupl
         width, height = target_size(stream.width, stream.height, wanted)
         first: float | None = None
         for frame in container.decode(stream):
+            if frame.time is None:
+                raise DataError(f"{path}: a frame without a time; write the video anew (ffmpeg -i {path.name} out.mp4)")
             first = frame.time if first is None else first
             counter[0] += 1
-            yield frame.time - first, frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC")
+            picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC")
+            yield frame.time - first, picture.astype(np.uint8, copy=False)
         if counter[0] < stream.frames - _LOST:
             raise DataError(f"{path}: cut off: {counter[0]} of {stream.frames} frames decode; copy or export it again")
 

@@ -54,6 +54,8 @@ def without_islands(labels: Labels) -> Labels:
 
 def refilled(labels: Labels, drop: Mask) -> Labels:
     """Dropped pixels take the label of the nearest kept one."""
+    if not drop.any():
+        return labels
     rows, columns = ndimage.distance_transform_edt(drop, return_distances=False, return_indices=True)
     return labels[rows, columns]
 

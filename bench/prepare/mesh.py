@@ -5,6 +5,7 @@ FaceMesh with iris refinement, as the ``mediapipe`` 0.10.21 wheel carries it (Ap
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import DataError
-from bench.landmarks import MEDIAPIPE_TO_IBUG
+from bench.landmarks import MEDIAPIPE_TO_IBUG, _silent_stderr
 from bench.paths import atomic_file
 from bench.prepare.steps import Job, Made, Step
 
@@ -34,10 +35,14 @@ def detect(job: Job) -> tuple[Mesh, NDArray[np.bool_]]:
 
     side = max(job.size)
     mesh = np.full((job.frames, POINTS, 3), np.nan, np.float32)
-    with FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True) as model:
+    with _silent_stderr():
+        model = FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True)
+    with model:
+        quiet = True  # it chatters until it has seen a face
         for i in job.track(range(job.frames), "mesh", job.frames):
-            with Image.open(job.image(i)) as picture:
+            with Image.open(job.image(i)) as picture, _silent_stderr() if quiet else nullcontext():
                 found = model.process(_square(picture, side)).multi_face_landmarks
+            quiet = quiet and not found
             if found:
                 mesh[i] = [(p.x, p.y, p.z) for p in found[0].landmark]
     return mesh * side, np.isfinite(mesh).all((1, 2))

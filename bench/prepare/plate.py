@@ -32,7 +32,9 @@ def estimate(pictures: Iterable[tuple[Picture, NDArray[np.bool_]]]) -> tuple[Pic
     """
     plate, farthest = None, None
     for picture, background in pictures:
-        clear = ndimage.distance_transform_edt(background) if not background.all() else np.full(background.shape, np.inf)
+        clear = (
+            ndimage.distance_transform_edt(background) if not background.all() else np.full(background.shape, np.inf)
+        )
         if plate is None or farthest is None:
             plate, farthest = picture.copy(), clear
         better = clear > farthest
@@ -54,7 +56,9 @@ def given(path: Path, size: tuple[int, int]) -> Picture:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS))
     except (FileNotFoundError, UnidentifiedImageError) as error:
-        raise DataError(f"{path}: no such picture ({error}); give --background a JPEG or PNG, or leave it out") from error
+        raise DataError(
+            f"{path}: no such picture ({error}); give --background a JPEG or PNG, or leave it out"
+        ) from error
 
 
 def _looked_at(job: Job) -> Iterable[tuple[Picture, NDArray[np.bool_]]]:

@@ -120,7 +120,9 @@ def as_json(poses: Poses, ids: Sequence[int], size: tuple[int, int]) -> str:
     """A transforms file of the field for frames of ``size`` (width, height)."""
     frames = [{"img_id": i, "aud_id": i, "transform_matrix": poses.matrices[i].tolist()} for i in ids]
     width, height = size
-    return json.dumps({"focal_len": poses.focal * width / poses.at, "cx": width / 2, "cy": height / 2, "frames": frames})
+    return json.dumps(
+        {"focal_len": poses.focal * width / poses.at, "cx": width / 2, "cy": height / 2, "frames": frames}
+    )
 
 
 def run(job: Job) -> Made:

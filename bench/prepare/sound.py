@@ -25,21 +25,21 @@ def read(path: Path) -> tuple[NDArray[np.int16], float]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise DataError(f"{path}: no sound in it; talking-face methods are driven by sound, give a video with it")
+                raise DataError(f"{path}: no sound in it; sound drives the faces, so give a video that has it")
             stream = container.streams.audio[0]
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
-            chunks, start = [], 0.0
-            for frame in container.decode(stream):
-                start = float(frame.time) if not chunks else start
-                chunks += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-            chunks += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
+            start: float | None = None
+            chunks: list[NDArray[np.int16]] = []
+            for frame in (*container.decode(stream), None):  # None empties the resampler
+                start = frame.time if start is None and frame is not None else start
+                chunks += [piece.to_ndarray()[0].astype(np.int16) for piece in resampler.resample(frame)]
             video = container.streams.video[0]
-            first = float((video.start_time or 0) * video.time_base)
+            first = float((video.start_time or 0) * (video.time_base or 0))
     except av.FFmpegError as error:
         raise broken(path, error) from error
     if not chunks:
         raise DataError(f"{path}: its sound track is empty; give a video with sound")
-    return np.concatenate(chunks).astype(np.int16), start - first
+    return np.concatenate(chunks), (start or first) - first
 
 
 def fit(samples: NDArray[np.int16], late: float, length: int) -> NDArray[np.int16]:

@@ -1,0 +1,194 @@
+"""The whole way on the sample's first second, what a second run keeps, and broken inputs."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+from bench.cli.prepare import command
+from bench.errors import AbsentError, BenchError, DataError
+from bench.prepare import STEPS, Options, prepare
+from bench.subject import open_subject
+
+FRAMES = 30
+
+
+def write_video(path: Path, pictures, sound: bool = True) -> Path:
+    """An mp4 with the pictures at 25 fps and, if wanted, a tone."""
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=25, options={"crf": "8"})
+        height, width = pictures[0].shape[:2]
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        if sound:
+            audio = out.add_stream("aac", rate=16000)
+            audio.layout = "mono"
+            tone = (np.sin(np.arange(640 * len(pictures)) / 20) * 8000).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(tone, "s16", "mono")
+            frame.sample_rate, frame.time_base, frame.pts = 16000, Fraction(1, 16000), 0
+            out.mux(audio.encode(frame) + audio.encode(None))
+        for picture in pictures:
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        out.mux(video.encode(None))
+    return path
+
+
+def noise(count: int, width: int = 64, height: int = 64):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 255, (height, width, 3), np.uint8) for _ in range(count)]
+
+
+def run(options: Options, told: list | None = None):
+    return prepare(options, lambda items, what, total: items, (told if told is not None else []).append)
+
+
+@pytest.fixture(scope="module")
+def made(obama, parser, tmp_path_factory):
+    """(options, steps) of the sample's first 30 frames, prepared."""
+    folder = tmp_path_factory.mktemp("obama")
+    with av.open(str(obama / "obama_256.mp4")) as video:
+        pictures = [f.to_ndarray(format="rgb24") for f, _ in zip(video.decode(video=0), range(FRAMES), strict=False)]
+    clip = write_video(folder / "clip.mp4", pictures)
+    options = Options(clip, "first", folder / "subject", obama / "track_params.pt", parser, au=obama / "au.csv")
+    return options, run(options)
+
+
+def test_the_subject_opens_and_every_part_is_there(made):
+    options, done = made
+    subject = open_subject(options.out)
+    assert (len(subject.train_ids), len(subject.test_ids), subject.size) == (27, 3, (256, 256))
+    frame = subject.frame(20)
+    assert set(np.unique(frame.labels)) >= {0, 1, 11, 12, 13, 14, 16, 17}
+    assert frame.landmarks[:, 0].min() > 60
+    assert frame.torso_canvas.shape == frame.hair_canvas.shape == (256, 256, 3)
+    assert subject.coefficients.kind == "mesh-pca"
+    assert len(subject.audio_features) >= FRAMES
+    assert set(subject.meta["provenance"]) >= {
+        "ori_imgs/*.jpg",
+        "parsing/*.png",
+        "bc.jpg",
+        "au.csv",
+        "coefficients.npz",
+    }
+    fit = next(d for d in done if d.name == "fit").made.facts["reprojection_px"]
+    assert fit["median"] < 1.5
+    assert (options.out / "overview.jpg").exists()
+
+
+def test_a_second_run_keeps_all_and_a_lost_file_is_made_again(made):
+    options, _ = made
+    assert all(d.kept for d in run(options))
+    (options.out / "parsing/3.png").unlink()
+    again = {d.name: d.kept for d in run(options)}
+    assert not again["masks"]
+    assert again["parsing"]
+    assert (options.out / "parsing/3.png").exists()
+
+
+def test_a_killed_parsing_goes_on_where_it_stopped(made):
+    options, _ = made
+    stamp = options.out / ".prepare/parsing.json"
+    stamp.write_text(json.dumps({"mark": json.loads(stamp.read_text())["mark"], "state": "running"}))
+    (options.out / ".prepare/raw/7.png").unlink()
+    (options.out / ".prepare/raw/.8.half.png").write_bytes(b"half")
+    before = (options.out / ".prepare/raw/6.png").stat().st_mtime_ns
+    run(options)
+    assert (options.out / ".prepare/raw/7.png").exists()
+    assert not (options.out / ".prepare/raw/.8.half.png").exists()
+    assert (options.out / ".prepare/raw/6.png").stat().st_mtime_ns == before
+
+
+def test_poses_of_another_video_are_refused(made, obama, tmp_path):
+    options, _ = made
+    data = torch.load(obama / "track_params.pt", weights_only=True)
+    data["euler"][:, 2] = 2 * torch.pi - data["euler"][:, 2] + 0.3 * torch.sin(torch.arange(8000.0))
+    torch.save(data, tmp_path / "wrong.pt")
+    wrong = Options(options.video, "x", options.out, tmp_path / "wrong.pt", options.parser)
+    with pytest.raises(DataError, match=r"wrong\.pt: these poses"):
+        run(wrong)
+
+
+def test_without_au_the_units_are_measured_and_said_to_be(made):
+    options, _ = made
+    told = []
+    run(Options(options.video, "first", options.out, options.poses, options.parser), told)
+    assert "coarse, not OpenFace" in open_subject(options.out).meta["provenance"]["au.csv"]
+    assert next(d for d in told if d.name == "parsing").kept
+
+
+def test_the_command_prints_one_json_document(made):
+    options, _ = made
+    arguments = [str(options.video), "--name", "first", "--out", str(options.out), "--poses", str(options.poses)]
+    result = CliRunner().invoke(command, [*arguments, "--parser", str(options.parser), "--json"])
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert answer["frames"] == FRAMES
+    assert [s["step"] for s in answer["steps"]] == [s.name for s in STEPS]
+
+
+def broken_options(tmp_path, **change) -> Options:
+    """Options whose files all exist, though only the video and the poses are any good."""
+    parts = {"video": tmp_path / "v.mp4", "poses": tmp_path / "t.pt", "parser": tmp_path / "p.tflite"} | change
+    if not (tmp_path / "v.mp4").exists():
+        write_video(tmp_path / "v.mp4", noise(20))
+    euler = torch.full((40, 3), torch.pi)
+    torch.save({"euler": euler, "trans": torch.full((40, 3), -8.0), "focal": torch.tensor([1200.0])}, tmp_path / "t.pt")
+    (tmp_path / "p.tflite").write_bytes(b"no model")
+    return Options(name="x", out=tmp_path / "out", **parts)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"poses": None}, DataError, "give --poses"),
+        ({"parser": None}, AbsentError, "give --parser"),
+        ({"video": Path("none.mp4")}, DataError, "no such video"),
+        ({"au": Path("none.csv")}, DataError, "no such file"),
+        ({"size": 65}, DataError, "even"),
+        ({}, DataError, "no face in 20 of 20 frames"),
+    ],
+)
+def test_bad_options(tmp_path, change, kind, message):
+    with pytest.raises(kind, match=message) as caught:
+        run(broken_options(tmp_path, **change))
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_videos(tmp_path):
+    good = write_video(tmp_path / "good.mp4", noise(30))
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video")
+    mute = write_video(tmp_path / "mute.mp4", noise(20), sound=False)
+    short = write_video(tmp_path / "short.mp4", noise(5))
+    for path, message in ((cut, "cut off"), (text, "not a readable video"), (mute, "no sound"), (short, "at least 11")):
+        with pytest.raises(DataError, match=message):
+            run(broken_options(tmp_path, video=path))
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path):
+    options = broken_options(tmp_path)
+    options.out.mkdir()
+    (options.out / "thesis.tex").write_text("mine")
+    with pytest.raises(DataError, match="another --out"):
+        run(options)
+
+
+def test_short_or_odd_tables_and_models(made, tmp_path):
+    options, _ = made
+    pd.read_csv(options.au).head(10).to_csv(tmp_path / "short.csv", index=False)
+    (tmp_path / "bad.tflite").write_bytes(b"x" * 4096)
+    base = (options.video, "first", options.out, options.poses)
+    for bad, message in (
+        (Options(*base, options.parser, au=tmp_path / "short.csv"), "10 rows"),
+        (Options(*base, tmp_path / "bad.tflite"), "not a .tflite model"),
+        (Options(*base, options.parser.parent / "mp_hair_segmentation.tflite"), r"expected float32"),
+    ):
+        with pytest.raises(BenchError, match=message):
+            run(bad)

@@ -1,0 +1,165 @@
+"""The steps' arithmetic on made-up arrays."""
+
+import numpy as np
+import pytest
+
+from bench.errors import DataError
+from bench.prepare import coefficients, frames, masks, mesh, parsing, plate, shape, sound, units
+
+
+def faces(count: int = 60) -> np.ndarray:
+    """[T,478,3] a random face that turns, moves and grows; from frame 40 its chin drops."""
+    rng = np.random.default_rng(1)
+    face = rng.normal(0, 30, (mesh.POINTS, 3))
+    for _, upper, lower in shape.EYES.values():
+        face[list(upper)] = face[list(lower)] + [0, -8, 0]
+    out = []
+    for t in range(count):
+        turned = face.copy()
+        turned[152, 1] += 10 if t >= 40 else 0
+        angle = 0.2 * np.sin(t)
+        turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+        out.append((1 + 0.1 * np.cos(t)) * turned @ turn.T + [100 + t, 90, 0])
+    return np.array(out, np.float32)
+
+
+def test_pose_free_takes_out_turn_size_and_place():
+    points = shape.pose_free(faces(), 50)
+    assert np.ptp(points[:40], axis=0).max() < 1e-3
+    left, right = (points[:50, list(shape.EYES[s][0])].mean((0, 1)) for s in ("left", "right"))
+    assert np.linalg.norm(left - right) == pytest.approx(1, abs=1e-6)
+
+
+def test_jaw_sees_the_chin_drop():
+    jaw = coefficients.jaw(shape.pose_free(faces(), 50), 50)
+    assert jaw.shape == (60, 3)
+    assert jaw[:40, 0].max() < 1e-3 < 0.05 < jaw[40:, 0].min()
+
+
+def test_eyelids_are_scaled_by_the_clip():
+    opening = np.full((100, 2), 0.3)
+    opening[50:53] = 0.05
+    closure = coefficients.eyelids(opening, 90)
+    assert closure.dtype == np.float32
+    assert (closure[50:53] == 1).all()
+    assert (closure[:50] == 0).all()
+
+
+def test_a_clip_without_a_blink_closes_nothing():
+    opening = 0.3 + np.random.default_rng(0).normal(0, 0.003, (100, 2))
+    assert coefficients.eyelids(opening, 90).max() < 0.1
+
+
+def test_expression_is_fitted_on_training_frames_only():
+    rng = np.random.default_rng(2)
+    points = rng.normal(size=(50, 1, 1)) * rng.normal(size=(1, mesh.POINTS, 3)) + rng.normal(
+        0, 1e-4, (50, mesh.POINTS, 3)
+    )
+    changed = points.copy()
+    changed[45:] += 3
+    scores, carried = coefficients.expression(points, 45)
+    again, _ = coefficients.expression(changed, 45)
+    assert scores.shape == (50, coefficients.COMPONENTS)
+    assert carried > 0.99
+    assert np.allclose(scores[:45], again[:45])
+    assert scores[:45, 0].std() == pytest.approx(1, rel=0.01)
+    assert coefficients.expression(points[:12], 10)[0].shape == (12, 9)
+
+
+def test_measured_units_have_the_columns_and_range():
+    table = units.measured(shape.pose_free(faces(), 50), 50)
+    assert list(table) == ["AU01_r", "AU04_r", "AU05_r", "AU06_r", "AU07_r", "AU25_r", "AU45_r"]
+    assert table.to_numpy().min() >= 0
+    assert table.to_numpy().max() <= 5
+
+
+def test_plate_takes_each_pixel_where_it_is_clear():
+    first, second = np.full((40, 60, 3), 10, np.uint8), np.full((40, 60, 3), 20, np.uint8)
+    left, right = np.zeros((40, 60), bool), np.zeros((40, 60), bool)
+    left[:, :40] = True  # background on the left in the first frame, on the right in the second
+    right[:, 20:] = True
+    made, hidden = plate.estimate([(first, left), (second, right)])
+    assert (made[:, :25] == 10).all()
+    assert (made[:, 35:] == 20).all()
+    assert hidden == 0
+
+
+def test_plate_fills_what_no_frame_shows():
+    picture, background = np.full((40, 60, 3), 7, np.uint8), np.zeros((40, 60), bool)
+    background[:, :20] = True
+    made, hidden = plate.estimate([(picture, background)])
+    assert (made == 7).all()
+    assert 0.6 < hidden < 0.8
+    with pytest.raises(DataError, match="--background"):
+        plate.estimate([(picture, np.zeros((40, 60), bool))])
+
+
+def test_islands_go_and_parts_stay():
+    labels = np.zeros((200, 200), np.uint8)
+    labels[50:150, 50:150] = 1
+    labels[80:84, 70:80] = 4
+    labels[10:13, 10:13] = 17
+    labels[20:22, 100:102] = 1
+    clean = masks.without_islands(labels)
+    assert set(np.unique(clean)) == {0, 1, 4, 17}  # hair has but one component, so it stays
+    assert (clean[20:22, 100:102] == 0).all()
+    assert (clean == 4).sum() == 40
+
+
+def test_vote_is_over_coarse_parts_only():
+    still, flicker = np.array([[0, 17, 11]], np.uint8), np.array([[16, 17, 12]], np.uint8)
+    assert masks.vote(still, flicker, still).tolist() == [[0, 17, 12]]
+
+
+def test_left_is_the_subjects():
+    labels = np.zeros((100, 100), np.uint8)
+    labels[40:44, 20:30], labels[40:44, 70:80] = 4, 4
+    points = np.zeros((478, 2), np.float32)
+    points[10], points[152] = (50, 10), (50, 90)
+    sided = masks.sided(labels, points)
+    assert (sided[40:44, 20:30] == 5).all()
+    assert (sided[40:44, 70:80] == 4).all()
+
+
+def test_teeth_are_bright_and_pale():
+    picture = np.full((20, 20, 3), (150, 90, 70), np.uint8)
+    picture[5:8, 5:15] = (180, 170, 160)
+    labels = np.ones((20, 20), np.uint8)
+    white = masks.teeth(picture, labels, labels == 1)
+    assert white.sum() == 30
+
+
+def test_resizing_labels_keeps_ids():
+    labels = np.zeros((448, 448), np.uint8)
+    labels[100:300, 200:] = 17
+    small = parsing.resized(labels, (256, 128))
+    assert small.shape == (128, 256)
+    assert set(np.unique(small)) == {0, 17}
+
+
+@pytest.mark.parametrize(
+    ("rate", "count", "expected"), [(25, 50, 50), (50, 100, 50), (22.09, 147, 166), (12.5, 20, 40)]
+)
+def test_any_rate_becomes_25(rate, count, expected):
+    pictures = [np.full((1, 1, 3), i, np.uint8) for i in range(count)]
+    out = list(frames.at_25((i / rate, p) for i, p in enumerate(pictures)))
+    assert abs(len(out) - expected) <= 1
+    if rate == 25:
+        assert [int(p[0, 0, 0]) for p in out] == list(range(50))
+    for k, picture in enumerate(out[:-2]):
+        assert abs(picture[0, 0, 0] / rate - k / 25) <= 0.5 / rate + 1e-9
+
+
+def test_gaps_are_bridged():
+    known = np.zeros((5, mesh.POINTS, 3), np.float32)
+    known[4] = 4
+    found = np.array([True, False, False, False, True])
+    assert mesh.bridge(known, found)[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert mesh.bridge(known, ~found[::-1] | (np.arange(5) == 1))[0, 0, 0] == 0
+
+
+def test_sound_is_cut_and_filled_to_the_frames():
+    samples = np.arange(1, 101, dtype=np.int16)
+    assert sound.fit(samples, 10 / 16000, 50)[:12].tolist() == [0] * 10 + [1, 2]
+    assert sound.fit(samples, -10 / 16000, 50)[0] == 11
+    assert sound.fit(samples, 0, 120)[[99, 100, 119]].tolist() == [100, 0, 0]
