@@ -1,0 +1,30 @@
+"""``bench report``: the HTML report of a run."""
+
+from __future__ import annotations
+
+import json
+import webbrowser
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def command(run: Path, show: bool, as_json: bool) -> None:
+    """Write RUN/report/index.html: one file with tables, players and curves that needs no network."""
+    from bench.report import build
+    from bench.report.tables import to_rich, to_summary
+
+    page = build(run)
+    if as_json:
+        click.echo(json.dumps({"run": str(run), "report": str(page), "summary": to_summary(run)}, allow_nan=False))
+    else:
+        from rich.console import Console
+
+        Console().print(to_rich(run))
+        click.echo(page)
+    if show:
+        webbrowser.open(page.resolve().as_uri())

@@ -1,0 +1,163 @@
+"""Reads a run folder for the report. What is missing or broken is said, never dropped and never raised.
+
+Only a folder without a readable ``run.json`` is an error: then there is nothing to report on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from bench.errors import RecordError
+from bench.records import CellKey, Plan, Record, load_plan, load_record
+
+CellStatus = Literal["ok", "failed", "invalid", "corrupt", "pending"]
+"""A record's own status; ``corrupt``: its file can't be read; ``pending``: the cell has not been run yet."""
+
+LOG_LINES = 40
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One planned cell and what the disk has of it."""
+
+    key: CellKey
+    folder: Path
+    record: Record | None
+    problem: str | None = None
+    """Why ``record`` is None though a file is there."""
+
+    @property
+    def status(self) -> CellStatus:
+        """Where the cell stands."""
+        if self.record:
+            return self.record.status
+        return "corrupt" if self.problem else "pending"
+
+    @property
+    def error(self) -> str | None:
+        """One line on what went wrong, if anything did."""
+        return self.problem or (self.record.error if self.record else None)
+
+    @property
+    def preview(self) -> Path:
+        """H.264 video of the rendered test frames; may be missing."""
+        return self.folder / "preview.mp4"
+
+    @property
+    def pictures(self) -> list[Path]:
+        """Training pictures, by name."""
+        return sorted((self.folder / "training").glob("*.jpg"))
+
+    def log_tail(self) -> str:
+        """The last lines of ``log.txt``, empty if there is none."""
+        try:
+            text = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-LOG_LINES:])
+
+    def frames(self) -> pd.DataFrame | None:
+        """Per-frame values indexed by frame id, or None if there are none.
+
+        Raises:
+            RecordError: the file is there but can't be trusted.
+        """
+        path = self.folder / "frames.parquet"
+        if not path.exists():
+            return None
+        try:
+            table = pd.read_parquet(path).set_index("id")
+        except (OSError, ValueError, KeyError) as error:
+            raise RecordError(f"{path} can't be read ({_first(error)}); run the cell again") from error
+        if not table.index.is_unique:
+            raise RecordError(f"{path} lists a frame twice; run the cell again")
+        return table.select_dtypes("number").sort_index()
+
+    def training(self) -> pd.DataFrame | None:
+        """``training.csv`` (stage, step, seconds, scalars…), or None if nothing was logged.
+
+        Raises:
+            RecordError: the file is there but can't be read.
+        """
+        path = self.folder / "training.csv"
+        if not path.exists():
+            return None
+        try:
+            table = pd.read_csv(path, dtype={"stage": str})
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{path} can't be read ({_first(error)})") from error
+        if missing := {"stage", "step"} - set(table.columns):
+            raise RecordError(f"{path} lacks column {min(missing)}")
+        return table.dropna(subset=["stage", "step"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    path: Path
+    plan: Plan
+    cells: tuple[Cell, ...]
+    strays: tuple[str, ...] = ()
+    """Folders under ``cells/`` that the plan doesn't know and whose record can't be read."""
+
+    @property
+    def subjects(self) -> list[str]:
+        """Subjects in the order of the plan."""
+        return list(dict.fromkeys(cell.key.subject for cell in self.cells))
+
+    @property
+    def methods(self) -> list[str]:
+        """Method labels in the order of the plan."""
+        return list(dict.fromkeys(self.label(cell.key) for cell in self.cells))
+
+    def label(self, key: CellKey) -> str:
+        """What the report calls a method: ``degstalk[E]@official``, with the preset where the run has several."""
+        label = key.name.removesuffix(f"--{key.subject}--{key.preset}--s{key.seed}")
+        return f"{label} {key.preset}" if len({cell.key.preset for cell in self.cells}) > 1 else label
+
+    def ground_truth(self, subject: str) -> Path:
+        """Video of a subject's test frames; may be missing."""
+        return self.path / "ground_truth" / f"{subject}.mp4"
+
+
+def load(path: Path) -> Run:
+    """Read a run folder: the planned cells in order, then finished cells that an earlier plan left there.
+
+    Raises:
+        RecordError: ``path`` has no readable ``run.json``.
+    """
+    plan = load_plan(path)
+    cells = [_cell(path / "cells" / key.name, key) for key in plan.cells]
+    strays: list[str] = []
+    planned = {cell.folder for cell in cells}
+    for file in sorted(path.glob("cells/*/record.json")):
+        if file.parent in planned:
+            continue
+        try:
+            record = load_record(file)
+            cells.append(_cell(file.parent, record.cell))
+        except RecordError as error:
+            strays.append(str(error))
+    return Run(path, plan, tuple(cells), tuple(strays))
+
+
+def _cell(folder: Path, key: CellKey) -> Cell:
+    file = folder / "record.json"
+    if not file.exists():
+        return Cell(key, folder, None)
+    try:
+        record = load_record(file)
+    except RecordError as error:
+        return Cell(key, folder, None, str(error))
+    if record.cell != key:
+        return Cell(key, folder, None, f"{file} is the record of {record.cell.name}; remove it and run again")
+    return Cell(key, folder, record)
+
+
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0]

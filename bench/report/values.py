@@ -1,0 +1,196 @@
+"""What a table shows of one cell: its measures and times, each with the state it is in and what it may be compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bench.metrics import METRICS
+from bench.records import MetricRecord, Record
+from bench.report.data import Cell
+
+State = Literal["ok", "identical", "absent", "invalid", "failed", "corrupt", "pending"]
+Section = Literal["main", "regions", "timing"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: values in it were measured in one way, their canvases aside."""
+
+    key: str
+    title: str
+    section: Section = "main"
+    unit: str = ""
+    digits: int | None = None
+    """Decimals shown; None: three significant figures."""
+    higher: bool | None = None
+    """Whether higher is better; None: neither is."""
+    scale: float = 1.0
+    group: str = ""
+    """The signature that its values share, without the canvas."""
+
+    def text(self, value: Value) -> str:
+        """How ``value`` is written, without its unit."""
+        if value.state == "identical":
+            return "∞ (identical)"
+        if value.value is None:
+            return value.state if value.state != "absent" or value.reason else "—"
+        return self.number(value.value)
+
+    def number(self, value: float) -> str:
+        """A number in this column's digits."""
+        scaled = value * self.scale
+        digits = self.digits
+        if digits is None:
+            magnitude = math.floor(math.log10(abs(scaled))) if scaled and math.isfinite(scaled) else 0
+            digits = min(max(2 - magnitude, 0), 3)
+        return f"{scaled:.{digits}f}"
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better."""
+        return {True: "↑", False: "↓", None: ""}[self.higher]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number, or why there is none."""
+
+    value: float | None = None
+    state: State = "absent"
+    reason: str | None = None
+    signature: str = ""
+    """Values are ranked against each other only where this is equal: a metric's signature, or a time's machine."""
+    n: tuple[int, int] = (0, 0)
+    """(frames scored, frames expected)"""
+    ci95: tuple[float, float] | None = None
+    best: bool = False
+
+    @property
+    def sort_key(self) -> float | None:
+        """What a column is sorted by; None sorts last."""
+        return math.inf if self.state == "identical" else self.value
+
+
+_DIGITS = {"psnr": 2, "ssim": 4, "lpips": 4, "lmd": 3}
+_MAIN = ("psnr", "ssim", "lpips", "lmd", "psnr@face")
+_TIMES = {
+    "fps": Column("fps", "FPS", higher=True),
+    "train": Column("train", "train", unit="s", higher=False),
+    "copied": Column("copied", "copied", unit="%", digits=1, scale=100.0),
+    "fps:end_to_end": Column("fps:end_to_end", "end-to-end FPS", "timing", higher=True),
+    "p95": Column("p95", "render p95", "timing", "ms", higher=False),
+    "memory": Column("memory", "peak memory", "timing", "GiB", digits=2, scale=2.0**-30),
+}
+
+
+def without(signature: str, *keys: str) -> str:
+    """A signature less some of its parts; a text that is no signature stays as it is.
+
+    >>> without("PSNR|canvas:own|region:full|v:1", "canvas")
+    'PSNR|region:full|v:1'
+    """
+    return "|".join(part for part in signature.split("|") if part.partition(":")[0] not in keys)
+
+
+def comparable(signature: str) -> str:
+    """What a column's values have in common: their signature without the canvas."""
+    return without(signature, "canvas")
+
+
+def cell_values(cell: Cell) -> dict[str, Value]:
+    """Everything measured on a cell, keyed ``psnr``, ``psnr@mouth``, ``fps``, ``train:<stage>`` …
+
+    Empty for a cell that is not ok, so that nothing of it can be averaged.
+    """
+    record = cell.record
+    if record is None or cell.status != "ok":
+        return {}
+    values = {key: value for name, metric in record.metrics.items() for key, value in _metric(name, metric, record)}
+    return values | {key: value for key, value in _times(record) if value.value is not None}
+
+
+def missing(cell: Cell | None) -> Value:
+    """What stands in a column that ``cell`` has nothing for."""
+    if cell is None or cell.status == "ok":
+        return Value()
+    return Value(state=cell.status, reason=cell.error)
+
+
+def _metric(name: str, metric: MetricRecord, record: Record) -> Iterator[tuple[str, Value]]:
+    signature = without(metric.signature, "n")  # coverage belongs to the result; two coverages are still one measure
+    if signature and record.canvas and comparable(signature) == signature:
+        signature += f"|canvas:{record.canvas}"
+    value = Value(metric.value, metric.state, metric.reason, signature, metric.n, metric.ci95)
+    yield name, value
+    for region, number in metric.regions.items():
+        parts = [f"region:{region}" if part.startswith("region:") else part for part in signature.split("|")]
+        # An interval and coverage were taken for the whole frame; a region has neither of its own.
+        state: State = "absent" if number is None else "ok"
+        yield f"{name}@{region}", replace(value, value=number, state=state, signature="|".join(parts), ci95=None)
+
+
+def _times(record: Record) -> Iterator[tuple[str, Value]]:
+    machine = "|".join(f"{key}:{text}" for key, text in sorted(record.hardware.items()))
+    fps, seconds = record.fps, record.train_seconds
+    numbers: dict[str, float | None] = {
+        "fps": fps.render,
+        "train": seconds.get("total"),
+        "copied": record.copied_share,
+        "fps:end_to_end": fps.end_to_end,
+        "p95": fps.render_p95_ms,
+        "memory": record.peak_memory_bytes,
+    }
+    numbers |= {f"train:{stage}": spent for stage, spent in seconds.items() if stage != "total"}
+    for key, number in numbers.items():
+        yield key, Value(number, "ok", signature=machine)
+
+
+def columns(cells: Sequence[Cell]) -> list[Column]:
+    """The columns that ``cells`` need: one for each measure and signature, canvases aside, and one for each time."""
+    groups: dict[str, dict[str, None]] = {key: {} for key in _MAIN}
+    known = {
+        name: MetricRecord(value=0, unit=m.unit, higher_is_better=m.higher_is_better) for name, m in METRICS.items()
+    }
+    times: dict[str, None] = {}
+    for cell in cells:
+        measures = cell.record.metrics if cell.record else {}
+        known = {**measures, **known}
+        for key, value in cell_values(cell).items():
+            if key.partition("@")[0] not in measures:
+                times[key] = None
+            elif value.state in ("ok", "identical"):
+                groups.setdefault(key, {})[comparable(value.signature)] = None
+            else:
+                groups.setdefault(key, {})
+    wanted = [key for key in groups if key != "psnr@face" or groups[key]]
+    # The regions of one metric stand together, in the order in which the metrics do.
+    order = [*_MAIN, *dict.fromkeys(key.partition("@")[0] for key in wanted)]
+    wanted.sort(key=lambda key: order.index(key if key in order else key.partition("@")[0]))
+    fixed = [column for column in _TIMES.values() if column.section == "main" or column.key in times]
+    stages = [Column(key, f"train: {key[6:]}", "timing", "s") for key in times if key.startswith("train:")]
+    return [c for key in wanted for c in _measure_columns(key, list(groups[key]), known)] + fixed + stages
+
+
+def _measure_columns(key: str, groups: list[str], known: dict[str, MetricRecord]) -> Iterator[Column]:
+    name, _, region = key.partition("@")
+    metric = known[name]
+    title = f"{METRICS[name].label if name in METRICS else name} {region}".strip()
+    section: Section = "regions" if region and key not in _MAIN else "main"
+    unit = "" if metric.unit == "1" else metric.unit
+    for index, group in enumerate(groups or [""]):
+        mark = f" ({chr(ord('a') + index)})" if len(groups) > 1 else ""
+        yield Column(
+            key + mark, title + mark, section, unit, _DIGITS.get(name), metric.higher_is_better, group=group
+        )  # fmt: skip
+
+
+def pick(values: dict[str, Value], column: Column) -> Value | None:
+    """The value of a cell that belongs into ``column``: measured in its way, or in none because it is absent."""
+    value = values.get(column.key.partition(" (")[0])
+    if value is None:
+        return None
+    fits = not column.group or not value.signature or comparable(value.signature) == column.group
+    return value if fits else Value(reason="measured in another way: see the other column of this measure")

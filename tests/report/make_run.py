@@ -1,0 +1,176 @@
+"""Fabricates a small run folder: a test fixture with invented numbers, in every state that a real run can be in."""
+
+from __future__ import annotations
+
+import math
+import wave
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.records import CellKey, Fps, MetricRecord, Plan, Record, save
+from bench.video import write_preview
+
+FRAMES, SIZE, FPS = 50, 96, 25
+HOSTILE = "<script>alert(1)</script>"
+SUBJECTS = ("ada", "bo&b")
+HARDWARE = {"cpu": "Test CPU <8 cores>", "gpu": "none"}
+METHODS = {
+    # name: (kind, canvas, sees, psnr, lmd, fps, seconds)
+    "degstalk": ("3DGS", "the frame's own hair", ["pose", "audio", "hair_canvas"], 36.0, 2.4, 41.0, 92.0),
+    "talkinggaussian": ("3DGS", "static plate, own torso", ["pose", "audio"], 31.5, 2.7, 44.0, 88.0),
+    "ernerf": ("NeRF", "static plate, own torso", ["pose", "audio"], 30.2, 2.9, 6.1, 240.0),
+    "mean-frame": ("reference", "own", [], 24.0, 5.1, 4000.0, 0.4),
+    "copy-gt": ("reference", "own", ["ground_truth"], math.inf, 0.0, 3000.0, 0.0),
+}
+
+
+def make_run(root: Path) -> Path:
+    """Write the run folder into ``root`` and return it."""
+    run = root / "run"
+    keys = [CellKey(method=m, subject=s, preset="quick", seed=0) for m in METHODS for s in SUBJECTS]
+    extra = {
+        "failed": CellKey(method=HOSTILE, subject="ada", preset="quick", seed=0),
+        "invalid": CellKey(method="synctalk", subject="ada", preset="quick", seed=0),
+        "corrupt": CellKey(method="synctalk", subject="bo&b", preset="quick", seed=0),
+        "pending": CellKey(method="adnerf", variant="torso", backend="official", subject="ada", preset="quick", seed=0),
+    }
+    plan = Plan(
+        cells=[*keys, *extra.values()],
+        command=f"bench run --methods all --out '{HOSTILE}'",
+        created="2026-11-22T20:00:00Z",
+        hardware=HARDWARE,
+    )
+    save(run / "run.json", plan)
+    _sound(root / "sound.wav")
+    for subject in SUBJECTS:
+        _video(run / "ground_truth" / f"{subject}.mp4", 0.0, root / "sound.wav")
+    for index, key in enumerate(keys):
+        _cell(run / "cells" / key.name, key, index)
+    _broken(run, extra)
+    return run
+
+
+def _cell(folder: Path, key: CellKey, seed: int) -> None:
+    kind, canvas, sees, psnr, lmd, fps, seconds = METHODS[key.method]
+    frames = _frames(folder, psnr, lmd, seed)
+    metrics = {
+        "psnr": _metric("PSNR", canvas, frames["psnr"], "dB", True, regions={"face": 28.5 + seed / 10, "mouth": 25.0}),
+        "ssim": _metric("SSIM", canvas, frames["ssim"], "1", True),
+        "lpips": MetricRecord(value=None, state="absent", reason="no weights: `bench weights fetch lpips`"),
+        "lmd": _metric("LMD", canvas, frames["lmd"], "px", False),
+    }
+    if math.isinf(psnr):
+        metrics["psnr"] = MetricRecord(
+            value=None, state="identical", unit="dB", signature=_signature("PSNR", canvas), n=(FRAMES, FRAMES)
+        )
+    record = Record(
+        cell=key, status="ok", metrics=metrics, copied_share=0.44 if "hair" in canvas else None, kind=kind,
+        canvas=canvas, sees=sees, fps=Fps(render=fps, render_p95_ms=1400 / fps, end_to_end=fps * 0.8),
+        train_seconds={"total": seconds, "face": seconds * 0.7, "mouth": seconds * 0.3}, peak_memory_bytes=2**31,
+        frames=FRAMES, size=(SIZE, SIZE), hardware=HARDWARE, versions={"talkbench": "0.1.0", "torch": "2.7.0"},
+        provenance={"subject": "sha256:1234", "checkpoint": "sha256:abcd"}, started="2026-11-22T20:00:01Z", seconds=99.5,
+    )  # fmt: skip
+    save(folder / "record.json", record)
+    _video(folder / "preview.mp4", 0.02 * (seed + 1))
+    if kind != "reference":
+        _training(folder, seed)
+    (folder / "log.txt").write_text("fine\n")
+
+
+def _signature(name: str, canvas: str) -> str:
+    return f"{name}|canvas:{canvas.replace(' ', '-')}|region:full|agg:frame-mean|quant:u8|src:lossless|v:1"
+
+
+def _metric(
+    name: str,
+    canvas: str,
+    series: NDArray[np.float64],
+    unit: str,
+    higher: bool,
+    regions: dict[str, float | None] | None = None,
+) -> MetricRecord:
+    good = series[np.isfinite(series)]
+    mean = float(good.mean()) if len(good) else 0.0
+    return MetricRecord(
+        value=mean, unit=unit, higher_is_better=higher, n=(len(good), FRAMES),
+        signature=_signature(name, canvas) + (f"|n:{len(good)}/{FRAMES}" if name == "LMD" else ""),
+        ci95=(mean - 0.3, mean + 0.3), regions=regions or {},
+    )  # fmt: skip
+
+
+def _frames(folder: Path, psnr: float, lmd: float, seed: int) -> dict[str, NDArray[np.float64]]:
+    rng = np.random.default_rng(seed)
+    drift = np.sin(np.arange(FRAMES) / 7 + seed)
+    frames = {
+        "psnr": np.full(FRAMES, psnr) + drift + rng.normal(0, 0.2, FRAMES),
+        "ssim": 0.9 + 0.01 * drift,
+        "lmd": np.maximum(lmd - 0.3 * drift + rng.normal(0, 0.1, FRAMES), 0.0),
+    }
+    frames["psnr"][20] -= 5
+    if seed == 2:
+        frames["lmd"][30:34] = np.nan
+    folder.mkdir(parents=True)
+    pd.DataFrame({"id": np.arange(200, 200 + FRAMES)} | frames).to_parquet(folder / "frames.parquet")
+    return frames
+
+
+def _training(folder: Path, seed: int) -> None:
+    steps = np.arange(0, 600, 3)
+    parts = [
+        pd.DataFrame(
+            {"stage": stage, "step": steps, "seconds": steps / 10, "loss": 0.3 * np.exp(-steps / 150) + 0.01,
+             "gaussians": np.where(steps % 30 == 0, 5000 + 20 * steps, np.nan), "l1": 0.1 / (1 + steps)}
+        )
+        for stage in ("face", "mouth")
+    ]  # fmt: skip
+    pd.concat(parts).to_csv(folder / "training.csv", index=False)
+    (folder / "training").mkdir()
+    for step in (0, 300, 600):
+        Image.fromarray(_picture(step / 600, 0.1 * seed)).save(folder / "training" / f"face-{step:05d}.jpg")
+
+
+def _broken(run: Path, extra: dict[str, CellKey]) -> None:
+    failed, invalid = extra["failed"], extra["invalid"]
+    error = f"NaN loss at step 3 {HOSTILE}"
+    save(
+        run / "cells" / failed.name / "record.json",
+        Record(cell=failed, status="failed", error=error, hardware=HARDWARE),
+    )
+    (run / "cells" / failed.name / "log.txt").write_text("step 1\nstep 2\n</pre><script>alert(2)</script>\n")
+    low = MetricRecord(value=None, state="invalid", reason="12 of 50 faces found")
+    record = Record(
+        cell=invalid, status="invalid", error="LMD coverage 12/50 is below 0.9", metrics={"lmd": low}, kind="NeRF"
+    )
+    save(run / "cells" / invalid.name / "record.json", record)
+    corrupt = run / "cells" / extra["corrupt"].name / "record.json"
+    corrupt.parent.mkdir(parents=True)
+    corrupt.write_text('{"schema_version": 1, "cell": ')
+
+
+def _picture(phase: float, error: float) -> NDArray[np.uint8]:
+    """A face of sorts: an ellipse with a mouth that opens and closes."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
+    image = np.stack([0.3 + 0.3 * x, 0.35 + 0.2 * y, np.full_like(x, 0.45)], -1)
+    image[((x - 0.5 - error / 4) / 0.3) ** 2 + ((y - 0.5) / 0.4) ** 2 < 1] = (0.85, 0.65, 0.55)
+    opening = 0.02 + 0.05 * abs(math.sin(6 * phase))
+    image[((x - 0.5) / 0.12) ** 2 + ((y - 0.7) / opening) ** 2 < 1] = (0.5, 0.1 + error, 0.15)
+    return np.clip(image * 255, 0, 255).astype(np.uint8)
+
+
+def _video(path: Path, error: float, audio: Path | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_preview(path, (_picture(i / FPS, error) for i in range(FRAMES)), FPS, audio)
+
+
+def _sound(path: Path) -> None:
+    t = np.arange(16000 * FRAMES // FPS) / 16000
+    samples = 0.4 * np.sin(880 * t) * np.abs(np.sin(6 * t))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())

@@ -1,0 +1,180 @@
+"""The page in a real browser. Skipped where playwright or Chromium isn't there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+PATIENCE = 20.0
+"""Seconds; the machine may be busy."""
+_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, page):
+    """The report with the first subject's videos loaded; errors and requests fail the test in the end."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    wrong: list[str] = []
+    tab.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on("dialog", lambda dialog: wrong.append(dialog.message))
+    tab.on("request", lambda request: wrong.append(request.url) if request.url.startswith("http") else None)
+    tab.goto(page.as_uri())
+    tab.locator(".subject").first.scroll_into_view_if_needed()
+    _until(tab, "[...document.querySelectorAll('#subject-0 video')].filter(v => v.src).every(v => v.readyState > 1)")
+    yield tab
+    assert wrong == []
+    tab.close()
+
+
+def _until(tab, condition):
+    """Wait for it. Playwright's own wait_for_function needs eval, which the page's policy forbids."""
+    end = time.monotonic() + PATIENCE
+    while not tab.evaluate(condition):
+        assert time.monotonic() < end, f"never came true: {condition}"
+        time.sleep(0.02)
+
+
+def _times(tab):
+    return tab.evaluate(
+        "[...document.querySelectorAll('#subject-0 figure:not([hidden]) video')].map(v => v.currentTime)"
+    )
+
+
+def _settle(tab):
+    _until(tab, "[...document.querySelectorAll('#subject-0 video')].every(v => !v.seeking)")
+
+
+def test_a_click_on_a_curve_moves_all_players(opened):
+    area = opened.locator("#subject-0 .strip .area").first
+    box = area.bounding_box()
+    area.click(position={"x": box["width"] * 20 / 49, "y": 20})
+    _settle(opened)
+    assert _times(opened) == pytest.approx([20.5 / 25] * 4, abs=0.001)
+    assert "frame 220, 21 of 50" in opened.locator("#subject-0 output").inner_text()
+
+
+def test_worst_frame_shows_its_method_beside_the_truth(opened):
+    opened.locator("#subject-0 .worst summary").click()
+    opened.locator("#subject-0 .worst .jump[data-track='2']").first.click()
+    _settle(opened)
+    assert "frame 220" in opened.locator("#subject-0 output").inner_text()
+    assert opened.locator("#subject-0 [data-side=right]").input_value() == "2"
+
+
+def test_wipe_by_slider_and_by_pointer(opened):
+    clip = "getComputedStyle(document.querySelector('#subject-0 .layer')).clipPath"
+    opened.locator("#subject-0 [data-wipe]").fill("20")
+    assert "20%" in opened.evaluate(clip)
+    stage = opened.locator("#subject-0 .compare .stage")
+    box = stage.bounding_box()
+    stage.click(position={"x": box["width"] * 0.75, "y": 30})
+    assert "75%" in opened.evaluate(clip)
+    opened.locator("#subject-0 [data-do=difference]").click()
+    assert opened.evaluate(clip) == "none"
+
+
+def test_keys_step_and_play(opened):
+    opened.locator("#subject-0 h3").click()
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "Shift+ArrowRight"):
+        opened.keyboard.press(key)
+    _settle(opened)
+    assert "12 of 50" in opened.locator("#subject-0 output").inner_text()
+    opened.keyboard.press(" ")
+    _until(opened, "document.querySelector('#subject-0 [data-seek]').value > 16")
+    opened.keyboard.press(" ")
+    _settle(opened)
+    times = _times(opened)
+    assert max(times) - min(times) < 0.001
+
+
+def test_switching_a_reference_on_shows_player_and_curve(opened):
+    opened.locator("#subject-0 [data-show='4']").check()
+    assert opened.locator("#subject-0 figure[data-track='4']").is_visible()
+    assert opened.locator("#subject-0 path[data-track='4']").first.get_attribute("hidden") is None
+
+
+def test_mouth_zoom_follows_a_click(opened):
+    opened.locator("#subject-0 [data-do=mouth]").click()
+    assert "matrix(2.6" in opened.evaluate("getComputedStyle(document.querySelector('#subject-0 video')).transform")
+    before = opened.evaluate("getComputedStyle(document.querySelector('#subject-0 video')).transformOrigin")
+    opened.locator("#subject-0 .grid .stage").first.click(position={"x": 20, "y": 20})
+    assert opened.evaluate("getComputedStyle(document.querySelector('#subject-0 video')).transformOrigin") != before
+
+
+def test_sorting_keeps_groups_and_puts_missing_last(opened):
+    def methods():
+        return opened.evaluate(
+            "[...document.querySelectorAll('#results > .scroll tbody')].map(b => b.rows[0].cells[0].dataset.key ?? '')"
+        )
+
+    opened.locator("#results .sort").nth(1).click()
+    found = methods()
+    assert found[:3] == ["degstalk", "talkinggaussian", "ernerf"]
+    assert found[-2:] == ["copy-gt", "mean-frame"]  # infinite first
+    opened.locator("#results .sort").nth(1).click()
+    found = methods()
+    assert found[:3] == ["ernerf", "talkinggaussian", "degstalk"]
+    assert found[6] == ""  # the heading between the groups stays
+
+
+def test_rows_unfold_and_theme_switches(opened):
+    opened.locator("button.expand").first.click()
+    assert opened.locator("tr.cell").first.is_visible()
+    colour = "getComputedStyle(document.body).backgroundColor"
+    before = opened.evaluate(colour)
+    opened.locator("#theme").click()
+    assert opened.evaluate(colour) != before
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+def test_no_sideways_scrolling(opened, width):
+    opened.set_viewport_size({"width": width, "height": 900})
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+
+
+COLOURS = ["--ink", "--soft", "--accent", "--bad"]
+SERIES = ["--c0", "--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--ref"]
+_RESOLVE = """(names) => {
+  const probe = document.body.appendChild(document.createElement("p"));
+  const resolve = (name) => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
+  const found = Object.fromEntries(names.map((name) => [name, resolve(name)]));
+  probe.remove();
+  return found;
+}"""
+
+
+def _luminance(colour):
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(a, b):
+    low, high = sorted((_luminance(a), _luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_contrast_is_that_of_wcag_aa(opened, theme):
+    opened.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    found = opened.evaluate(_RESOLVE, [*COLOURS, *SERIES, "--page", "--panel"])
+    text = {(t, p): _contrast(found[t], found[p]) for t in COLOURS for p in ("--page", "--panel")}
+    assert {pair: ratio for pair, ratio in text.items() if ratio < 4.5} == {}
+    lines = {name: _contrast(found[name], found["--page"]) for name in SERIES}
+    assert {name: ratio for name, ratio in lines.items() if ratio < 3} == {}

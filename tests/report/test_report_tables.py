@@ -1,0 +1,183 @@
+"""The summary: means, states, and what may be called best."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from statistics import fmean
+
+import pytest
+from make_run import HOSTILE
+
+from bench.errors import RecordError
+from bench.records import load_record, save
+from bench.report.data import load
+from bench.report.tables import summarize, summary_rows, to_csv, to_markdown, to_rich, to_summary
+
+
+@pytest.fixture
+def rows(fabricated):
+    return {row.method: row for row in summary_rows(fabricated)}
+
+
+def _record(run, name):
+    return run / "cells" / name / "record.json"
+
+
+def _change(run, name, **changes):
+    path = _record(run, name)
+    save(path, load_record(path).model_copy(update=changes))
+
+
+def _change_metric(run, name, metric, **changes):
+    metrics = load_record(_record(run, name)).metrics
+    _change(run, name, metrics=metrics | {metric: metrics[metric].model_copy(update=changes)})
+
+
+def test_mean_is_that_of_the_records(rows, fabricated):
+    records = [load_record(_record(fabricated, f"degstalk--{s}--quick--s0")) for s in ("ada", "bo&b")]
+    assert rows["degstalk"].values["psnr"].value == pytest.approx(fmean(r.metrics["psnr"].value for r in records))
+    assert rows["degstalk"].values["psnr"].n == (100, 100)
+    assert rows["degstalk"].values["psnr@face"].value == pytest.approx(fmean((28.5, 28.6)))
+
+
+def test_a_subject_with_more_seeds_weighs_no_more(own_run):
+    plan = json.loads((own_run / "run.json").read_text())
+    again = {"method": "ernerf", "variant": "", "backend": "native", "subject": "ada", "preset": "quick", "seed": 1}
+    (own_run / "run.json").write_text(json.dumps(plan | {"cells": [*plan["cells"], again]}))
+    first = load_record(_record(own_run, "ernerf--ada--quick--s0"))
+    metrics = first.metrics | {"psnr": first.metrics["psnr"].model_copy(update={"value": 50.0})}
+    cell = first.cell.model_copy(update={"seed": 1})
+    save(_record(own_run, "ernerf--ada--quick--s1"), first.model_copy(update={"cell": cell, "metrics": metrics}))
+    other = load_record(_record(own_run, "ernerf--bo&b--quick--s0")).metrics["psnr"].value
+    row = next(row for row in summary_rows(own_run) if row.method == "ernerf")
+    assert row.values["psnr"].value == pytest.approx(fmean((fmean((first.metrics["psnr"].value, 50.0)), other)))
+
+
+def test_states(rows):
+    assert rows["copy-gt"].values["psnr"].state == "identical"
+    assert rows["degstalk"].values["lpips"].state == "absent"
+    assert "bench weights fetch" in rows["degstalk"].values["lpips"].reason
+    assert (rows[HOSTILE].status, rows[HOSTILE].values["psnr"].value) == ("failed", None)
+    assert rows["synctalk"].status == "invalid"
+    assert [child.status for child in rows["synctalk"].children] == ["invalid", "corrupt"]
+    assert rows["adnerf[torso]@official"].status == "pending"
+
+
+def test_floors_and_ceilings_come_last_and_are_never_best(rows):
+    assert [row.is_reference for row in rows.values()] == sorted(row.is_reference for row in rows.values())
+    assert not any(value.best for row in rows.values() if row.is_reference for value in row.values.values())
+
+
+def test_best_needs_a_rival_with_the_same_canvas(rows):
+    assert not rows["degstalk"].values["psnr"].best  # the highest, but alone on its canvas
+    assert rows["talkinggaussian"].values["psnr"].best
+    assert not rows["ernerf"].values["psnr"].best
+    assert rows["talkinggaussian"].values["lmd"].best  # the lower one
+
+
+def test_direction_is_the_metrics_own_even_if_a_record_errs(own_run):
+    _change_metric(own_run, "ernerf--ada--quick--s0", "lmd", higher_is_better=True)
+    directions = {column.key: column.higher for column in summarize(load(own_run)).columns}
+    assert (directions["psnr"], directions["ssim"], directions["lpips"], directions["lmd"]) == (
+        True,
+        True,
+        False,
+        False,
+    )
+
+
+def test_coverage_does_not_split_a_measure(rows, fabricated):
+    shown = summarize(load(fabricated)).section("main")
+    assert [column.key for column in shown][:5] == ["psnr", "ssim", "lpips", "lmd", "psnr@face"]
+    assert rows["talkinggaussian"].coverage(shown) == "100/100, LMD 96"
+
+
+def test_two_signatures_never_share_a_column(own_run):
+    for subject in ("ada", "bo&b"):
+        _change_metric(
+            own_run, f"ernerf--{subject}--quick--s0", "psnr", signature="PSNR|canvas:own|region:full|src:h264|v:1"
+        )
+    summary = summarize(load(own_run))
+    keys = [column.key for column in summary.columns if column.key.startswith("psnr (")]
+    assert keys == ["psnr (a)", "psnr (b)"]
+    rows = {row.method: row for row in summary.rows}
+    for row in rows.values():
+        assert sum(row.values[key].value is not None for key in keys) <= 1
+    assert rows["ernerf"].values["psnr (b)"].value is not None
+
+
+def test_cells_measured_differently_have_no_mean(own_run):
+    signature = load_record(_record(own_run, "ernerf--ada--quick--s0")).metrics["psnr"].signature
+    other = signature.replace("canvas:static-plate,-own-torso", "canvas:own")
+    _change_metric(own_run, "ernerf--ada--quick--s0", "psnr", signature=other)
+    row = next(row for row in summary_rows(own_run) if row.method == "ernerf")
+    assert row.values["psnr"].value is None
+    assert "different ways" in row.values["psnr"].reason
+
+
+def test_times_of_different_machines_are_not_ranked(own_run):
+    for subject in ("ada", "bo&b"):
+        _change(own_run, f"talkinggaussian--{subject}--quick--s0", hardware={"cpu": "another"})
+    rows = {row.method: row for row in summary_rows(own_run)}
+    assert not rows["talkinggaussian"].values["fps"].best
+    assert rows["degstalk"].values["fps"].best  # against ER-NeRF, on the same machine
+
+
+def test_a_method_with_a_failed_cell_is_not_best(own_run):
+    _change(own_run, "talkinggaussian--ada--quick--s0", status="failed", error="out of memory")
+    row = next(row for row in summary_rows(own_run) if row.method == "talkinggaussian")
+    assert row.counts == (1, 2)
+    assert row.values["psnr"].value is not None
+    assert not any(value.best for value in row.values.values())
+
+
+def test_partly_identical_has_no_finite_mean(own_run):
+    _change_metric(own_run, "copy-gt--ada--quick--s0", "psnr", value=40.0, state="ok")
+    row = next(row for row in summary_rows(own_run) if row.method == "copy-gt")
+    assert row.values["psnr"].value is None
+    assert "identical in 1 of 2" in row.values["psnr"].reason
+
+
+def test_a_record_in_anothers_folder_is_refused(own_run):
+    source = _record(own_run, "ernerf--ada--quick--s0").read_text()
+    _record(own_run, "degstalk--ada--quick--s0").write_text(source)
+    row = next(row for row in summary_rows(own_run) if row.method == "degstalk")
+    assert row.children[0].status == "corrupt"
+    assert "is the record of ernerf--ada" in row.children[0].error
+
+
+def test_markdown(fabricated):
+    text = to_markdown(fabricated)
+    assert "∞ (identical)" in text
+    assert "\\<script\\>" in text
+    assert "<script>" not in text
+    assert len({line.count(" | ") for line in text.splitlines()}) == 1
+
+
+def test_csv_is_unrounded_and_complete(fabricated, rows):
+    lines = list(csv.DictReader(io.StringIO(to_csv(fabricated))))
+    mean = next(line for line in lines if line["level"] == "mean" and line["method"] == "ernerf")
+    assert float(mean["psnr"]) == rows["ernerf"].values["psnr"].value
+    assert mean["psnr_signature"].startswith("PSNR|canvas:")
+    assert sum(line["level"] == "cell" for line in lines) == 14
+    assert next(line for line in lines if line["method"] == "copy-gt")["psnr"] == "inf"
+
+
+def test_summary_is_strict_json(fabricated):
+    document = json.loads(json.dumps(to_summary(fabricated), allow_nan=False))
+    assert next(row for row in document if row["method"] == "copy-gt")["values"]["psnr"]["state"] == "identical"
+
+
+def test_terminal_table_shows_every_method(fabricated, rows):
+    from rich.console import Console
+
+    out = io.StringIO()
+    Console(file=out, width=140).print(to_rich(fabricated))
+    assert all(method in out.getvalue() for method in rows)
+
+
+def test_not_a_run(tmp_path):
+    with pytest.raises(RecordError, match="is not a run folder"):
+        summary_rows(tmp_path)
