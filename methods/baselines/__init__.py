@@ -1,0 +1,1 @@
+"""Baselines: published methods DEGSTalk is compared with, and reference methods with known answers."""

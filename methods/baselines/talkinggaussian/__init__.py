@@ -1,0 +1,1 @@
+"""TalkingGaussian (ECCV 2024): structure-persistent 3D talking head synthesis. See README.md here."""

@@ -1,0 +1,183 @@
+"""What tells the deformable-Gaussian methods apart, and how long each preset trains.
+
+Iteration numbers of the ``paper`` presets are the official code's (spec_talkinggaussian §4, spec_degstalk §4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Design:
+    """A method as a set of switches (spec_talkinggaussian §10 lists the differences)."""
+
+    name: str
+    embedding: int
+    """Width of the learnable per-Gaussian vector z; 0 for none."""
+    coefficients: bool
+    """Driven by the subject's expression and eyelid coefficients; else by six upper-face action units."""
+    hair_canvas: bool
+    """Hair, ears and scene come from the frame's own pixels; else hair is rendered over the torso canvas."""
+    jaw_loss: float
+    """Weight of the mouth branch's jaw prediction; 0 for none."""
+    mouth_sampling: Literal["warm-up", "motion"]
+    """When the face stage favours mouths of a given size: every 15th warm-up iteration, or every 30th later one."""
+    blink_phase: int
+    """Blink frames are favoured at iterations ≡ this (mod 15)."""
+    close_mouth: bool
+    """Close the mouth mask 3×3 in the face stage's last iterations."""
+
+    @property
+    def direct_inputs(self) -> int:
+        """Expression inputs that bypass the small net: two eyelids, or AU45."""
+        return 2 if self.coefficients else 1
+
+    @property
+    def expression_code(self) -> int:
+        """Width of the expression code e."""
+        return 16 if self.coefficients else 6
+
+    @property
+    def sees(self) -> frozenset[str]:
+        """What the method needs of a test frame (keys of :data:`bench.contract.SEEABLE`)."""
+        driver = "expression" if self.coefficients else "action_units"
+        canvas = "hair_canvas" if self.hair_canvas else "torso_canvas"
+        return frozenset({"pose", "audio", driver, canvas})
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Schedule of a branch's own stage (mouth or face). All numbers are iterations unless said otherwise."""
+
+    iterations: int
+    warm: int
+    """Static render before this, motion from it on."""
+    sh_every: int
+    densify_from: int
+    densify_every: int
+    densify_until: int
+    curriculum_until: int
+    """S: the sampling curriculum ends and the field's learning rate drops."""
+    decay_span: int
+    """The field's learning-rate factor is 0.1^(it/decay_span) after S."""
+    xyz_decay: int
+    hair_until: int
+    """Face: until here hair is ignored in six of seven iterations."""
+    lpips_from: int
+    freeze_from: int
+    """Mouth: from here on only colours (and z) learn, over black."""
+    init: int
+    """Number of Gaussians at the start."""
+    threshold: float
+    """Screen gradient (NDC) that densifies."""
+    limit: int
+    """Never more Gaussians than this."""
+    carve: bool = False
+    """Start inside the visual hull of the branch's masks instead of in the cube ±0.1."""
+    xyz_gain: float = 1.0
+    """Multiplies the means' learning rate (short presets)."""
+    net_gain: float = 1.0
+    """Multiplies the field nets' learning rate (short presets)."""
+    half_until: int = 0
+    """Train at half the frame size before this iteration."""
+
+
+@dataclass(frozen=True)
+class Fuse:
+    """Schedule of the fusion stage."""
+
+    iterations: int
+    lpips_from: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A preset: all three stages."""
+
+    mouth: Branch
+    face: Branch
+    fuse: Fuse
+
+
+_UNLIMITED = 1_000_000
+
+PAPER = Schedule(
+    mouth=Branch(
+        iterations=50_000,
+        warm=3_000,
+        sh_every=1_000,
+        densify_from=500,
+        densify_every=100,
+        densify_until=45_000,
+        curriculum_until=39_000,
+        decay_span=49_000,
+        xyz_decay=45_000,
+        hair_until=0,
+        lpips_from=49_000,
+        freeze_from=49_000,
+        init=10_000,
+        threshold=2e-4,
+        limit=_UNLIMITED,
+    ),
+    face=Branch(
+        iterations=50_000,
+        warm=3_000,
+        sh_every=1_000,
+        densify_from=500,
+        densify_every=100,
+        densify_until=49_000,
+        curriculum_until=40_000,
+        decay_span=50_000,
+        xyz_decay=45_000,
+        hair_until=46_000,
+        lpips_from=47_000,
+        freeze_from=_UNLIMITED,
+        init=2_000,
+        threshold=5e-4,
+        limit=_UNLIMITED,
+    ),
+    fuse=Fuse(iterations=10_000, lpips_from=5_000),
+)
+
+
+def _short(branch: Branch, iterations: int, warm: int, **changes: object) -> Branch:
+    """``branch`` in fewer iterations: the warm-up as given, everything after it in the paper's proportions."""
+    ratio = (iterations - warm) / (branch.iterations - branch.warm)
+
+    def at(paper: int) -> int:
+        return paper if paper >= _UNLIMITED else warm + round((paper - branch.warm) * ratio)
+
+    return replace(
+        branch,
+        iterations=iterations,
+        warm=warm,
+        sh_every=max(1, warm // 3),
+        densify_from=warm // 4,
+        densify_until=at(branch.densify_until),
+        curriculum_until=at(branch.curriculum_until),
+        decay_span=at(branch.decay_span),
+        xyz_decay=at(branch.xyz_decay),
+        hair_until=at(branch.hair_until) if branch.hair_until else 0,
+        lpips_from=at(branch.lpips_from),
+        freeze_from=at(branch.freeze_from),
+        carve=True,
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+QUICK = Schedule(
+    mouth=_short(PAPER.mouth, 700, 150, densify_every=50, init=1_500, limit=3_000, xyz_gain=4, net_gain=4),
+    face=_short(
+        PAPER.face, 1_800, 400, densify_every=50, init=5_000, limit=8_000, xyz_gain=4, net_gain=4, half_until=1_200
+    ),
+    fuse=Fuse(iterations=250, lpips_from=125),
+)
+STANDARD = Schedule(
+    mouth=_short(PAPER.mouth, 4_000, 500, densify_every=100, init=4_000, limit=8_000, xyz_gain=2, net_gain=2),
+    face=_short(
+        PAPER.face, 9_000, 1_200, densify_every=100, init=8_000, limit=20_000, xyz_gain=2, net_gain=2, half_until=4_000
+    ),
+    fuse=Fuse(iterations=1_500, lpips_from=750),
+)

@@ -1,0 +1,81 @@
+"""Stage B: the face, and for TalkingGaussian the hair (spec_talkinggaussian §4.2, spec_degstalk §4.2)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.deformable import sampling
+from methods.deformable.branch import BranchStage, mean_over, paint
+from methods.deformable.data import Sample
+from methods.deformable.fields import Deformation, FaceField
+from methods.deformable.render import GREEN, Layer, draw
+from methods.ssim import l1_dssim
+
+_GREEN_MARGIN = 30 / 255
+_MOTION, _ALPHA, _ATTENTION = 1e-5, 1e-3, 1e-4
+_LPIPS_LIPS, _LPIPS_PATCHES = 0.01, 0.2
+
+
+class FaceStage(BranchStage):
+    """Trains the face branch inside the head mask, over green, empty in the mouth."""
+
+    name = "face"
+    field: FaceField
+
+    def region(self, sample: Sample) -> Tensor:
+        return sample.head
+
+    def step(self, it: int) -> dict[str, float]:
+        schedule, data = self.schedule, self.data
+        self.begin(it)
+        position = sampling.face_position(it, schedule, self.design, data, self.sampler)
+        sample = data.sample(data.ids[position], half=it < schedule.half_until)
+        deformation = attention = None
+        if it >= schedule.warm:
+            attention = self.field.encode(self.cloud.xyz, self.cloud.embedding)
+            drivers = sample.drivers
+            deformation = self.field(attention, drivers.windows, drivers.expression, drivers.direct)
+        layer = draw(self.cloud, sample.view, deformation, GREEN, attention)
+        layer.means2d.retain_grad()
+
+        hair_hidden = schedule.warm < it < schedule.hair_until and it % 7 != 0
+        predicted, target = self._pair(it, sample, layer, hair_hidden)
+        loss = l1_dssim(predicted, target)
+        if it > schedule.warm and deformation is not None:
+            loss = loss + self._regularisers(sample, layer, deformation, hair_hidden)
+        if it > schedule.lpips_from and self.perceptual is not None:
+            lips = sample.lips_mask
+            loss = loss + _LPIPS_LIPS * self.perceptual.crop(predicted, target, sample.lips)
+            blank = paint(predicted, lips, GREEN), paint(target, lips, GREEN)
+            loss = loss + _LPIPS_PATCHES * self.perceptual.patches(*blank, (64, 96), self.generator)
+        self.last = layer.colour
+        return self.finish(it, loss, layer, sample.view.centre, _GREEN_MARGIN)
+
+    def _pair(self, it: int, sample: Sample, layer: Layer, hair_hidden: bool) -> tuple[Tensor, Tensor]:
+        """Prediction and target: the head on green, nothing in the mouth, hair painted out of both when hidden."""
+        mouth = sample.mouth
+        if self.design.close_mouth and it > self.schedule.lpips_from:
+            mouth = _closed(mouth)
+        target = paint(sample.target(), ~sample.head | mouth, GREEN)
+        if not hair_hidden:
+            return layer.colour, target
+        return paint(layer.colour, sample.hair, GREEN), paint(target, sample.hair, GREEN)
+
+    def _regularisers(self, sample: Sample, layer: Layer, motion: Deformation, hair_hidden: bool) -> Tensor:
+        assert layer.attention is not None
+        offsets = (motion.xyz, motion.rotation, motion.opacity, motion.scaling)
+        total = _MOTION * torch.stack([o.abs().mean() for o in offsets if o is not None]).sum()
+        total = total + _ALPHA * ((1 - layer.alpha) * sample.head + layer.alpha * ~sample.head).mean()
+        to_audio, to_expression = layer.attention
+        total = total + _ATTENTION * mean_over(to_expression, sample.lips_mask)
+        if not hair_hidden:
+            total = total + _ATTENTION * mean_over(to_expression + to_audio, sample.hair)
+        return total
+
+
+def _closed(mask: Tensor) -> Tensor:
+    """Morphological closing of a bool mask [h,w] with a 3×3 square."""
+    grown = F.max_pool2d(mask[None].float(), 3, 1, 1)
+    return (1 - F.max_pool2d(1 - grown, 3, 1, 1))[0] > 0.5

@@ -1,0 +1,95 @@
+"""Stage C: both branches over the frame's canvas; colours are fine-tuned (spec_talkinggaussian §4.4, spec_degstalk §4.4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from methods.deformable.branch import BranchStage, no_gradients
+from methods.deformable.data import TrainingData
+from methods.deformable.design import Fuse
+from methods.deformable.fields import Encoded, FaceField, MouthField
+from methods.deformable.perceptual import PatchLoss
+from methods.deformable.render import composite, draw
+from methods.deformable.stage import Stage, module_state, under, with_prefix
+from methods.gaussians.cloud import GaussianCloud
+from methods.ssim import l1_dssim
+
+_LPIPS = 0.5
+_FACE_LEARNS = {"f_dc", "f_rest", "opacity"}
+_MOUTH_LEARNS = {"f_dc", "f_rest", "embedding"}
+
+
+class FuseStage(Stage):
+    """Fine-tunes both clouds' colours, the face's opacity and the mouth's embedding on whole frames."""
+
+    name = "fuse"
+
+    def __init__(
+        self,
+        data: TrainingData,
+        schedule: Fuse,
+        mouth: BranchStage,
+        face: BranchStage,
+        perceptual: PatchLoss | None,
+        seed: int,
+    ) -> None:
+        super().__init__(seed, len(data.ids))
+        self.data, self.schedule, self.perceptual = data, schedule, perceptual
+        self.total = schedule.iterations
+        assert isinstance(mouth.field, MouthField)
+        assert isinstance(face.field, FaceField)
+        self.mouth_field, self.face_field = mouth.field.eval(), face.field.eval()
+        no_gradients(self.mouth_field)
+        no_gradients(self.face_field)
+        self._adopt(mouth.cloud, face.cloud)
+        self.last: Tensor | None = None
+
+    def _adopt(self, mouth: GaussianCloud, face: GaussianCloud) -> None:
+        self.mouth, self.face = mouth, face
+        self.mouth.trainable(_MOUTH_LEARNS)
+        self.face.trainable(_FACE_LEARNS)
+        self._face_encoded: Encoded | None = None
+
+    def step(self, it: int) -> dict[str, float]:
+        frame_id = self.data.ids[self.sampler.next()]
+        sample, canvas = self.data.sample(frame_id, half=False), self.data.canvas(frame_id)
+        drivers = sample.drivers
+        if self._face_encoded is None:  # the face's geometry no longer changes
+            self._face_encoded = self.face_field.encode(self.face.xyz, self.face.embedding)
+        with torch.no_grad():
+            face_motion = self.face_field(self._face_encoded, drivers.windows, drivers.expression, drivers.direct)
+        mouth_motion = self.mouth_field(self.mouth_field.encode(self.mouth.xyz, self.mouth.embedding), drivers.windows)
+        image = composite(draw(self.face, sample.view, face_motion), draw(self.mouth, sample.view, mouth_motion), canvas)
+
+        target = sample.target()
+        loss = l1_dssim(image, target)
+        if it > self.schedule.lpips_from and self.perceptual is not None:
+            loss = loss + _LPIPS * self.perceptual.patches(image, target, (32, 42), self.generator)
+        loss.backward()
+        for cloud in (self.face, self.mouth):
+            cloud.optimizer.step()
+            cloud.optimizer.zero_grad(set_to_none=True)
+        self.last = image
+        return {"loss": float(loss.detach()), "gaussians": float(len(self.face) + len(self.mouth))}
+
+    def picture(self) -> Tensor | None:
+        return self.last
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {**with_prefix("mouth", self.mouth.state()), **with_prefix("face", self.face.state())}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        on_device = {k: v.to(self.data.device) for k, v in tensors.items()}
+        self._adopt(GaussianCloud.from_state(under("mouth", on_device)), GaussianCloud.from_state(under("face", on_device)))
+
+    def model(self) -> dict[str, Tensor]:
+        """What rendering needs: raw Gaussians and fields, no optimiser state."""
+        keep = {
+            k: v for k, v in self.tensors().items() if ".raw." in k or k.endswith((".extent", ".active_degree", ".statistics"))
+        }
+        return {
+            **keep,
+            **module_state("mouth_field", self.mouth_field, None),
+            **module_state("face_field", self.face_field, None),
+        }

@@ -1,0 +1,143 @@
+"""The methods' plugin: a design and its presets behind the harness's contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+from bench.contract import Conditioning, MethodInfo, Preset, TrainTask
+from bench.errors import DataError, RecordError
+from bench.paths import atomic_file, write_text
+from methods.deformable.data import Drivers, TrainingData, View
+from methods.deformable.design import Design, Schedule
+from methods.deformable.face import FaceStage
+from methods.deformable.fields import FaceField, MouthField
+from methods.deformable.fuse import FuseStage
+from methods.deformable.mouth import MouthStage
+from methods.deformable.perceptual import PatchLoss
+from methods.deformable.render import composite, draw
+from methods.deformable.stage import load_module, read_tensors, under
+from methods.gaussians.cloud import GaussianCloud
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Input widths of the fields; they depend on the subject."""
+
+    audio_channels: int
+    expression: int
+
+
+class DeformableGaussians:
+    """A method made of a :class:`~methods.deformable.design.Design` and a schedule a preset."""
+
+    info: MethodInfo
+    design: Design
+    schedules: dict[Preset, Schedule]
+
+    def train(self, task: TrainTask) -> None:
+        """Mouth, face, fuse; then ``model.safetensors`` + ``model.json`` in ``task.out``. Resumes what it finds there."""
+        if (task.out / "model.json").exists():
+            return
+        torch.manual_seed(task.seed)
+        schedule = self.schedules[task.preset]
+        data = TrainingData(task.subject, self.design, task.device)
+        widths = Widths(data.audio_channels, data.expression_width)
+        perceptual, lpips_state = PatchLoss.load(task.device)
+        mouth_field = MouthField(self.design, widths.audio_channels)
+        face_field = FaceField(self.design, widths.audio_channels, widths.expression)
+        mouth = MouthStage(data, schedule.mouth, mouth_field, perceptual, task.seed)
+        mouth.run(task.out, task.progress)
+        face = FaceStage(data, schedule.face, face_field, perceptual, task.seed + 1)
+        face.run(task.out, task.progress)
+        fuse = FuseStage(data, schedule.fuse, mouth, face, perceptual, task.seed + 2)
+        fuse.run(task.out, task.progress)
+        self._write(task, fuse, widths, lpips_state)
+
+    def load(self, checkpoint: Path, device: str) -> GaussianRenderer:
+        """Open a checkpoint folder.
+
+        Raises:
+            RecordError: no finished checkpoint there, or one of another method.
+        """
+        path = checkpoint / "model.json"
+        try:
+            card = json.loads(path.read_text(encoding="utf-8"))
+            widths = Widths(**card["widths"])
+            found = (card["format"], card["design"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RecordError(f"{path} is not a finished checkpoint ({error!r}); train again") from error
+        if found != (_FORMAT, asdict(self.design)):
+            raise RecordError(f"{path} holds a checkpoint of {card['design'].get('name')!r}, not of {self.design.name!r}")
+        return GaussianRenderer(self.design, widths, checkpoint, device)
+
+    def _write(self, task: TrainTask, fuse: FuseStage, widths: Widths, lpips_state: str) -> None:
+        """The model first, its card last: the card's presence means that the model is whole."""
+        with atomic_file(task.out / "model.safetensors") as temporary:
+            save_file({k: v.detach().cpu().contiguous() for k, v in fuse.model().items()}, temporary)
+        card = {
+            "format": _FORMAT,
+            "design": asdict(self.design),
+            "schedule": asdict(self.schedules[task.preset]),
+            "widths": asdict(widths),
+            "seed": task.seed,
+            "audio_kind": task.subject.audio_kind,
+            "gaussians": {"face": len(fuse.face), "mouth": len(fuse.mouth)},
+            "lpips_loss": lpips_state,
+        }
+        write_text(task.out / "model.json", json.dumps(card, indent=1) + "\n")
+        for stage in ("mouth", "face", "fuse"):
+            (task.out / f"{stage}.safetensors").unlink(missing_ok=True)
+
+
+class GaussianRenderer:
+    """A trained model. What depends on the Gaussians only is computed once, here."""
+
+    def __init__(self, design: Design, widths: Widths, checkpoint: Path, device: str) -> None:
+        self.design, self.widths, self.device = design, widths, device
+        tensors = {k: v.to(device) for k, v in read_tensors(checkpoint / "model.safetensors").items()}
+        self.mouth_field = MouthField(design, widths.audio_channels).to(device).eval()
+        self.face_field = FaceField(design, widths.audio_channels, widths.expression).to(device).eval()
+        try:
+            load_module("mouth_field", self.mouth_field, None, tensors)
+            load_module("face_field", self.face_field, None, tensors)
+            self.mouth = GaussianCloud.from_state(under("mouth", tensors))
+            self.face = GaussianCloud.from_state(under("face", tensors))
+        except (KeyError, RuntimeError) as error:
+            raise RecordError(f"{checkpoint}/model.safetensors doesn't fit its model.json ({error}); train again") from error
+        for cloud in (self.mouth, self.face):
+            cloud.trainable(set())
+        with torch.no_grad():
+            self.mouth_encoded = self.mouth_field.encode(self.mouth.xyz, self.mouth.embedding)
+            self.face_encoded = self.face_field.encode(self.face.xyz, self.face.embedding)
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[NDArray[np.uint8]]:
+        """One uint8 RGB frame [H,W,3] per conditioning; values are rounded, not truncated."""
+        for given in conditioning:
+            yield self.frame(given)
+
+    @torch.no_grad()
+    def frame(self, given: Conditioning) -> NDArray[np.uint8]:
+        """Render one frame."""
+        drivers = Drivers.of(self.design, given, self.device)
+        if drivers.windows.shape[1] != self.widths.audio_channels:
+            raise DataError(
+                f"the checkpoint was trained on {self.widths.audio_channels} audio channels, the subject has {drivers.windows.shape[1]}"
+            )
+        view = View.of(given.camera, self.device)
+        picture = given.hair_canvas if self.design.hair_canvas else given.torso_canvas
+        canvas = torch.from_numpy(picture.transpose(2, 0, 1).copy()).to(self.device).float() / 255
+        face_motion = self.face_field(self.face_encoded, drivers.windows, drivers.expression, drivers.direct)
+        mouth_motion = self.mouth_field(self.mouth_encoded, drivers.windows)
+        image = composite(draw(self.face, view, face_motion), draw(self.mouth, view, mouth_motion), canvas)
+        pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+        return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
