@@ -83,7 +83,9 @@ constexpr int kSsimRows = 16;  // rows per task
 
 constexpr int64_t padded(int64_t n) { return (n + 7) & ~int64_t{7}; }
 constexpr int64_t grid_scratch(int levels, int64_t n) { return 3 * (levels + 1) * padded(n); }  // floats
-constexpr int64_t ssim_scratch(const ImagePair& p) { return int64_t{3} * p.planes * p.height * p.width; }
+// Rows of scratch are a cache line longer than needed: at a power-of-two stride they would all fall into the same sets.
+constexpr int64_t ssim_row(const ImagePair& p) { return (p.width + 15) / 16 * 16 + 16; }
+constexpr int64_t ssim_scratch(const ImagePair& p) { return 3 * p.planes * p.height * ssim_row(p); }
 constexpr int ssim_tasks(const ImagePair& p) { return p.planes * ((p.height + kSsimRows - 1) / kSsimRows); }
 
 namespace portable { extern const Kernels kernels; }

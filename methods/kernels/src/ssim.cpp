@@ -48,12 +48,12 @@ struct Column {
     float weight[kTaps];
 };
 
-Column column_at(int y, int height, int width) {
+Column column_at(int y, int height, int64_t stride) {
     Column c;
     for (int d = 0; d < kTaps; d++) {
         const int from = y + d - kReach;
         const bool inside = from >= 0 && from < height;
-        c.row[d] = static_cast<int64_t>(inside ? from : y) * width;
+        c.row[d] = (inside ? from : y) * stride;
         c.weight[d] = inside ? kWindow[d] : 0.f;
     }
     return c;
@@ -105,20 +105,20 @@ Similarity similarity(vf mx, vf my, vf squares, vf product) {
 }
 
 struct Task {
-    int64_t plane;  // offset of the plane
+    int64_t first_row;  // of the plane, counted through all planes
     int row0, row1;
 };
 
 Task task_at(const ImagePair& p, int index) {
     const int bands = (p.height + kSsimRows - 1) / kSsimRows, row0 = index % bands * kSsimRows;
-    return {static_cast<int64_t>(index / bands) * p.height * p.width, row0, imin(p.height, row0 + kSsimRows)};
+    return {static_cast<int64_t>(index / bands) * p.height, row0, imin(p.height, row0 + kSsimRows)};
 }
 
-// Sums of SSIM and |x - y|; with `maps`, the scaled derivative maps for the second pass, each one image in size.
+// Sums of SSIM and |x - y|; with `maps`, the scaled derivative maps for the second pass, in rows of ssim_row.
 void measure(const ImagePair& p, int index, float scale, float* maps, double* sums) {
     const Task t = task_at(p, index);
-    const float *x = p.x + t.plane, *y = p.y + t.plane;
-    const int64_t size = ssim_scratch(p) / 3;
+    const float *x = p.x + t.first_row * p.width, *y = p.y + t.first_row * p.width;
+    const int64_t size = ssim_scratch(p) / 3, stride = ssim_row(p);
     double similar = 0, distance = 0;
     alignas(64) float blurred[4][kStripRow];
     for (int row = t.row0; row < t.row1; row++) {
@@ -141,7 +141,7 @@ void measure(const ImagePair& p, int index, float scale, float* maps, double* su
                 total += zero_unless(lanes() < static_cast<float>(columns - i), s.value);
                 apart += vmax(difference, -difference);
                 if (!maps) return;
-                float* to = maps + t.plane + at;
+                float* to = maps + (t.first_row + row) * stride + x0 + i;
                 access.store(to, scale * s.by_x);
                 access.store(to + size, scale * s.by_xx);
                 access.store(to + 2 * size, scale * s.by_xy);
@@ -158,11 +158,11 @@ void measure(const ImagePair& p, int index, float scale, float* maps, double* su
 
 void differentiate(const ImagePair& p, int index, float l1_scale, const float* maps, float* grad) {
     const Task t = task_at(p, index);
-    const int64_t size = ssim_scratch(p) / 3;
-    const float *by_x = maps + t.plane, *by_xx = by_x + size, *by_xy = by_xx + size;
+    const int64_t size = ssim_scratch(p) / 3, stride = ssim_row(p);
+    const float *by_x = maps + t.first_row * stride, *by_xx = by_x + size, *by_xy = by_xx + size;
     alignas(64) float blurred[3][kStripRow];
     for (int row = t.row0; row < t.row1; row++) {
-        const Column c = column_at(row, p.height, p.width);
+        const Column c = column_at(row, p.height, stride);
         for (int x0 = 0; x0 < p.width; x0 += kStrip) {
             blur_down<3>(c, x0, p.width, blurred, [&](auto access, int64_t at, vf* v) {
                 v[0] = access.load(by_x + at);
@@ -170,7 +170,7 @@ void differentiate(const ImagePair& p, int index, float l1_scale, const float* m
                 v[2] = access.load(by_xy + at);
             });
             for_vectors(0, imin(kStrip, p.width - x0), [&](auto access, int i) {
-                const int64_t at = t.plane + static_cast<int64_t>(row) * p.width + x0 + i;
+                const int64_t at = (t.first_row + row) * p.width + x0 + i;
                 const vf x = access.load(p.x + at), y = access.load(p.y + at);
                 const vf sign = zero_unless(x > y, splat(1.f)) - zero_unless(x < y, splat(1.f));
                 access.store(grad + at, blur_along(blurred[0], i) + 2.f * x * blur_along(blurred[1], i) +
