@@ -19,6 +19,10 @@ _UNPACK_PATIENCE = 120.0
 """Seconds to wait while another process unpacks the same archive."""
 
 
+_SERIOUS = 100
+"""Frames from which on an embedded subject is worth a score (4 s)."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One subject that can be asked for by name."""
@@ -33,13 +37,14 @@ class Entry:
 
     @property
     def for_tests(self) -> bool:
-        """True for a subject that only tests are meant to use; ``--subjects`` leaves it out unless named."""
-        return self.card.get("purpose") == "tests"
+        """True for an embedded subject that is too short to say anything: a run leaves it out unless it is named."""
+        return self.origin == "embedded" and int(str(self.card["frames"])) < _SERIOUS
 
 
 def entries() -> dict[str, Entry]:
     """All named subjects; an embedded one hides a prepared one of the same name."""
-    found = {folder.name: _prepared(folder) for folder in sorted((paths.home() / "subjects").glob("*/"))}
+    prepared = sorted((paths.home() / "subjects").glob("[!.]*/"))
+    found = {folder.name: _prepared(folder) for folder in prepared}
     for path in sorted(paths.content("datasets", "embedded").glob("*.toml")):
         entry = _embedded(path)
         found[entry.name] = entry

@@ -69,9 +69,9 @@ def load(path: Path) -> NDArray[np.uint8]:
     for colour, index in _COLOURS.items():
         labels[(rgb == colour).all(-1)] = index
     if (labels == 255).any():
-        colour = tuple(int(v) for v in rgb[labels == 255][0])
+        odd = tuple(int(v) for v in rgb[labels == 255][0])
         raise DataError(
-            f"{path}: colour {colour} is none of the field's parsing colours; make it with `bench data prepare`"
+            f"{path}: colour {odd} is none of the field's parsing colours; make it with `bench data prepare`"
         )
     return labels
 

@@ -211,9 +211,10 @@ def checked_frames(
         if count > len(conditioning):
             raise MethodError(f"{info.name} rendered more frames than the {len(conditioning)} asked for")
         width, height = conditioning[count - 1].size
-        if frame.dtype != np.uint8 or frame.shape != (height, width, 3):
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != (height, width, 3):
+            form = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
             raise MethodError(
-                f"{info.name} rendered frame {conditioning[count - 1].id} as {frame.dtype} {frame.shape}, expected uint8 {(height, width, 3)}"
+                f"{info.name} rendered frame {conditioning[count - 1].id} as {form}, expected uint8 {(height, width, 3)}"
             )
         yield frame
     if count < len(conditioning):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -166,7 +165,7 @@ class Subject:
             raise DataError(f"no subject folder {root}: `bench data list` shows what there is")
         self.meta = tables.read_meta(root / "subject.json") if (root / "subject.json").exists() else {}
         self.name = str(self.meta.get("name", root.name))
-        self.fps = float(self.meta.get("fps", 25))
+        self.fps = _rate(root / "subject.json", self.meta.get("fps", 25))
         self._transforms: dict[int, Any] = {}
         self._focal: dict[int, float] = {}
         self.train_ids = self._load_transforms("transforms_train.json")
@@ -291,20 +290,24 @@ def open_subject(path: Path | str) -> Subject:
     return Subject(Path(path))
 
 
+def _rate(path: Path, value: Any) -> float:
+    if not isinstance(value, int | float) or not 1 <= value <= 1000:
+        raise DataError(f"{path}: fps is {value!r}, expected a number of frames per second")
+    return float(value)
+
+
 def _read(path: Path, reader: Any) -> Any:
     try:
         return reader()
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; {PREPARE}") from error
-    except (OSError, ValueError, SyntaxError, json.JSONDecodeError) as error:
+    except (OSError, EOFError, ValueError, SyntaxError) as error:  # EOFError: numpy's word for an empty file
         raise DataError(f"{path} can't be read ({error}); {PREPARE}") from error
 
 
 def _sized(path: Path, array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     if array.shape[:2] != size[::-1]:
-        raise DataError(
-            f"{path} is {array.shape[1]}×{array.shape[0]}, frames are {size[0]}×{size[1]}; {PREPARE}"
-        )
+        raise DataError(f"{path} is {array.shape[1]}×{array.shape[0]}, frames are {size[0]}×{size[1]}; {PREPARE}")
     return array
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -114,15 +115,14 @@ def read_coefficients(root: Path, rows: int) -> Coefficients:
     try:
         if path.exists():
             with np.load(path, allow_pickle=False) as data:
-                found = Coefficients(
-                    *(data[k].astype(np.float32) for k in ("expression", "eyelid", "jaw")), str(data["kind"])
-                )
+                expression, eyelid, jaw = (data[k].astype(np.float32) for k in ("expression", "eyelid", "jaw"))
+                found = Coefficients(expression, eyelid, jaw, str(data["kind"]))
         elif (root / "3dmm.pt").exists():
             path = root / "3dmm.pt"
             found = _read_smirk(path)
         else:
             raise DataError(f"{path} is missing (nor is 3dmm.pt there); make it with `bench data prepare`")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(f"{path} can't be read ({error!r})") from error
     for name, array, width in (
         ("expression", found.expression, None),

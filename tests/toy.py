@@ -30,7 +30,15 @@ def make(folder: Path, name: str = "toy") -> Path:
     _write_tables(folder, openness)
     _write_sound(folder, openness)
     _write_poses(folder, shift)
-    meta = {"schema": 1, "name": name, "title": "A toy", "fps": 25, "size": [SIZE, SIZE], "frames": FRAMES, "licence": "CC0-1.0"}
+    meta = {
+        "schema": 1,
+        "name": name,
+        "title": "A toy",
+        "fps": 25,
+        "size": [SIZE, SIZE],
+        "frames": FRAMES,
+        "licence": "CC0-1.0",
+    }
     (folder / "subject.json").write_text(json.dumps(meta))
     return folder
 
@@ -48,7 +56,7 @@ def _write_frame(folder: Path, i: int, shift: float, openness: float) -> None:
     inner = _disc(x, 40, 4, mouth)
     teeth = inner & (_Y < 40) & (mouth > 2)
     parts = (
-        (classes.CLOTH, _Y > 56 - 2 * np.cos((_X - x) / 12), (150, 40, 50)),
+        (classes.CLOTH, 56 - 2 * np.cos((_X - x) / 12) < _Y, (150, 40, 50)),
         (classes.NECK, (abs(_X - x) < 6) & (_Y > 46) & (_Y < 58), (190, 140, 120)),
         (classes.HAIR, _disc(x, 26, 18, 22) & (_Y < 48), (60, 40, 30)),
         (7, _disc(x - 14, 31, 3, 4), (200, 150, 130)),
@@ -74,7 +82,9 @@ def _write_frame(folder: Path, i: int, shift: float, openness: float) -> None:
     np.savetxt(folder / f"ori_imgs/{i}.lms", _landmarks(x, mouth), fmt="%.3f")
 
 
-def _arc(x: float, y: float, width: float, height: float, begin: float, end: float, count: int, last: bool = True) -> np.ndarray:
+def _arc(
+    x: float, y: float, width: float, height: float, begin: float, end: float, count: int, last: bool = True
+) -> np.ndarray:
     angle = np.radians(np.linspace(begin, end, count, endpoint=last))
     return np.stack([x + width * np.cos(angle), y - height * np.sin(angle)], -1)
 
@@ -103,7 +113,13 @@ def _write_tables(folder: Path, openness: np.ndarray) -> None:
     units.to_csv(folder / "au.csv", index=False)
     expression = np.stack([openness, 1 - openness, np.sin(np.arange(FRAMES)), np.zeros(FRAMES)], -1).astype(np.float32)
     jaw = np.stack([0.3 * openness, 0 * openness, 0 * openness], -1).astype(np.float32)
-    np.savez(folder / "coefficients.npz", expression=expression, eyelid=np.zeros((FRAMES, 2), np.float32), jaw=jaw, kind="arkit")
+    np.savez(
+        folder / "coefficients.npz",
+        expression=expression,
+        eyelid=np.zeros((FRAMES, 2), np.float32),
+        jaw=jaw,
+        kind="arkit",
+    )
 
 
 def _write_sound(folder: Path, openness: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from bench.subject import Subject
 
 _LAZY = {
     "prepare": Verb("bench.cli.prepare", "Make a subject folder from a video."),
+    "synth": Verb("bench.cli.synth", "Make a synthetic subject with exact truth."),
 }
 
 

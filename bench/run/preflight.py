@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from PIL import Image
+
 from bench import catalogue, metrics, records, system, weights
 from bench.contract import PRESETS
-from bench.errors import AbsentError, RecordError, UsageError, unknown
+from bench.errors import AbsentError, DataError, RecordError, UsageError, unknown
 from bench.landmarks import DETECTORS
 from bench.records import CellKey, Plan, Record
 from bench.run.layout import Job, RunFolder
@@ -126,12 +128,27 @@ def _subjects(names: Sequence[str]) -> dict[str, Subject]:
     found: dict[str, Subject] = {}
     for name in dict.fromkeys(names):
         subject = catalogue.resolve(name)
+        _check_sizes(subject)
         other = found.setdefault(subject.name, subject)
         if other.root != subject.root:
             raise UsageError(
                 f"{other.root} and {subject.root} are both called {subject.name!r}: run them one after the other"
             )
     return found
+
+
+def _check_sizes(subject: Subject) -> None:
+    """Every frame and class map has the subject's size; only their heads are read."""
+    for frame_id in subject.ids:
+        for path in (subject.root / f"ori_imgs/{frame_id}.jpg", subject.root / f"parsing/{frame_id}.png"):
+            try:
+                with Image.open(path) as image:
+                    size = image.size
+            except (OSError, SyntaxError) as error:
+                raise DataError(f"{path} can't be read ({error}); make it with `bench data prepare`") from error
+            if size != subject.size:
+                found, expected = (f"{width}×{height}" for width, height in (size, subject.size))
+                raise DataError(f"{path} is {found}, frames are {expected}; make it with `bench data prepare`")
 
 
 def _plan(run: RunFolder, keys: list[CellKey], device: str, request: Request) -> Plan:

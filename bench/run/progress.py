@@ -110,14 +110,15 @@ class TrainingProgress:
                 self._since = self._clock()
         if len(kept) < len(logged):
             self._stages[self._stage] = kept
-            self._log.close()
-            self._log = self._rewritten()
+            self._rewrite()
 
     def _end(self) -> None:
         """Book the stage's whole time, its last checkpoint included, on its last line."""
-        if not self._placed:
-            self._place(-1)
-        self._write(Step(self._stage, max(self._done, 0), self._seconds(), {}))
+        if self._placed:
+            self._write(Step(self._stage, self._done, self._seconds(), {}))
+        else:  # it had no steps, so nothing of it was resumed
+            self._stages[self._stage] = [Step(self._stage, 0, self._seconds(), {})]
+            self._rewrite()
 
     def _seconds(self) -> float:
         return self._base + self._clock() - self._since
@@ -125,6 +126,10 @@ class TrainingProgress:
     def _write(self, step: Step) -> None:
         _add(self._stages, step)
         self._log.write(_line(step))
+
+    def _rewrite(self) -> None:
+        self._log.close()
+        self._log = self._rewritten()
 
     def _rewritten(self) -> TextIO:
         """The log on disk made equal to the one in memory, open for more lines."""

@@ -1,0 +1,56 @@
+"""How the run tests start ``bench``: in this process, or as one that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from bench.cli import main
+
+FAST = ("--metrics", "psnr,ssim")
+_PATIENCE = 120.0
+
+
+def bench(*arguments: object) -> Result:
+    """``bench …`` in this process (its workers are processes all the same)."""
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def bench_json(*arguments: object, code: int = 0) -> Any:
+    """``bench … --json``: the one document that stdout must hold."""
+    result = bench(*arguments, "--json")
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """``bench …`` as the head of a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from bench.cli import main; main()", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ | environment,
+    )  # fmt: skip
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Until ``condition`` holds; fails if the process ends first or nothing happens for two minutes."""
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.02)
+
+
+def timeless(record: Path) -> dict[str, Any]:
+    """A record without the parts that depend on the clock and the machine's memory."""
+    found = json.loads(record.read_text())
+    for key in ("started", "seconds", "fps", "train_seconds", "peak_memory_bytes"):
+        found.pop(key)
+    return found

@@ -1,0 +1,58 @@
+"""Which cells there are, and what they are called."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import AbsentError, UsageError
+from bench.run.plan import Choice, cells, chosen_methods, default_name, parse_choice
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("degstalk", Choice("degstalk")),
+        ("degstalk[-E]", Choice("degstalk", "-E")),
+        ("degstalk@official", Choice("degstalk", "", "official")),
+        (" degstalk[+R]@official ", Choice("degstalk", "+R", "official")),
+    ],
+)
+def test_a_method_is_named_with_variant_and_backend(text, choice):
+    assert parse_choice(text) == choice
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a[", "a]b", "[x]", "a@", "a@officail"])
+def test_what_is_none_of_these_is_refused(text):
+    with pytest.raises(UsageError):
+        parse_choice(text)
+
+
+def test_official_code_and_variants_that_are_not_there():
+    with pytest.raises(AbsentError, match="isn't built in yet"):
+        chosen_methods(["copy-gt@official"], "quick")
+    with pytest.raises(UsageError, match="no variant '-E'"):
+        chosen_methods(["copy-gt[-E]"], "quick")
+
+
+def test_all_takes_every_method():
+    assert {choice.name for choice in chosen_methods(["all"], "quick")} >= {"copy-gt", "mean-frame", "degstalk"}
+
+
+def test_cells_are_the_product():
+    keys = cells([Choice("a"), Choice("b", "-E")], ["s", "t"], "quick", [0, 1])
+    assert len(keys) == len(set(keys)) == 8
+    assert keys[-1].name == "b[-E]--t--quick--s1"
+
+
+def test_a_subject_name_that_is_no_file_name():
+    with pytest.raises(UsageError, match="can't be a file name"):
+        cells([Choice("a")], ["../s"], "quick", [0])
+
+
+def test_the_default_folder_follows_the_request():
+    keys = cells([Choice("a"), Choice("b")], ["s"], "quick", [0])
+    name = default_name(keys, "cpu", "hash")
+    assert name.startswith("quick-a+b-")
+    assert name == default_name(keys, "cpu", "hash")
+    assert name != default_name(keys, "cpu", "other")
+    assert name != default_name(keys[:1], "cpu", "hash")
