@@ -10,7 +10,7 @@ from bench import locks
 from bench.errors import AbsentError, DataError
 from bench.paths import write_text
 from bench.prepare import coefficients, fit, frames, masks, mesh, parsing, plate, poses, sheet, sound, units
-from bench.prepare.steps import Done, Job, Options, Step, Track, fingerprint, run_step
+from bench.prepare.steps import Done, Job, Options, Step, Track, fingerprint, run_step, sweep
 
 __all__ = ["STEPS", "Done", "Options", "prepare"]
 
@@ -70,6 +70,7 @@ def prepare(options: Options, track: Track[Any], tell: Callable[[Done], None]) -
     job = Job(options, track)
     try:
         with locks.hold(job.work / "lock", patience=0):
+            sweep(job.root)
             return _run(job, tell)
     except locks.Busy:
         raise DataError(f"{options.out}: another `bench data prepare` is at work there; wait for it") from None

@@ -28,8 +28,9 @@ _ISLAND, _SPECK = 5e-4, 6e-5
 _FOREHEAD, _CHIN = 10, 152
 _REACH = 0.012
 """How far from the mesh's inner lips an inner mouth may lie, as a share of the frame's width."""
-_TEETH_COLOUR, _TEETH_LIGHT = 0.6, 0.55
-"""Teeth have less than this share of the skin's colourfulness, and more than this of its brightness."""
+_REDNESS, _LIGHT = (0.5, 0.6), 0.85
+"""Teeth have less than this share of the lips' or of the skin's redness (light skin is as pale as teeth, lips are not;
+on dark skin the lips may be pale), and more than this share of the lips' brightness."""
 
 
 def vote(before: Labels, now: Labels, after: Labels) -> Labels:
@@ -80,15 +81,15 @@ def polygon(points: Points, size: tuple[int, int], fine: int = 4) -> Mask:
 
 
 def teeth(picture: NDArray[np.uint8], labels: Labels, near: Mask) -> Mask:
-    """Bright pixels with little colour, inside ``near``, measured against the face's skin."""
+    """Pixels inside ``near`` that are about as bright as the lips and hardly red."""
     rgb = picture.astype(np.float32)
-    bright, dark = rgb.max(-1), rgb.min(-1)
-    colourful = (bright - dark) / np.maximum(bright, 1)
-    skin = labels == classes.SKIN
-    if not skin.any():
+    bright = rgb.max(-1)
+    red = (rgb[..., 0] - rgb[..., 1]) / np.maximum(bright, 1)
+    lips, skin = classes.is_in(labels, LIPS), labels == classes.SKIN
+    if not (lips.any() and skin.any()):
         return np.zeros(labels.shape, bool)
-    pale = colourful < _TEETH_COLOUR * np.median(colourful[skin])
-    return near & pale & (bright > _TEETH_LIGHT * np.median(bright[skin]))
+    limit = max(share * np.median(red[part]) for share, part in zip(_REDNESS, (lips, skin), strict=True))
+    return near & (red < limit) & (bright > _LIGHT * np.median(bright[lips]))
 
 
 def with_mouth(labels: Labels, picture: NDArray[np.uint8], points: Points) -> tuple[Labels, Mask]:
@@ -127,7 +128,7 @@ def run(job: Job) -> Made:
         {
             "parsing/*.png": f"{model}; three-frame vote, islands removed, sides by the face's midline, "
             "inner mouth = parser or mesh or teeth",
-            "teeth_mask/*.npy": "bright pixels of little colour in and at the inner mouth (no model)",
+            "teeth_mask/*.npy": "pixels as bright as the lips and hardly red in and at the inner mouth (no model)",
         },
     )
 

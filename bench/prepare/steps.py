@@ -145,15 +145,14 @@ def fingerprint(step: Step, options: Options, before: Mapping[str, str]) -> str:
 
 
 def _count(root: Path, globs: Iterable[str]) -> dict[str, int]:
-    return {pattern: sum(not path.name.startswith(".") for path in root.glob(pattern)) for pattern in globs}
+    return {pattern: sum(1 for _ in root.glob(pattern)) for pattern in globs}
 
 
-def _clear(root: Path, globs: Iterable[str], everything: bool) -> None:
-    """Remove what a killed run left half-written (hidden names); with ``everything`` finished files too."""
-    for pattern in globs:
-        for path in root.glob(pattern):
-            if everything or path.name.startswith("."):
-                path.unlink()
+def sweep(root: Path) -> None:
+    """Remove what a killed run left half-written: files with hidden names (:func:`bench.paths.atomic_file`)."""
+    for path in root.rglob(".*"):
+        if path.is_file():
+            path.unlink()
 
 
 def run_step(step: Step, job: Job, mark: str) -> Done:
@@ -168,8 +167,9 @@ def run_step(step: Step, job: Job, mark: str) -> Done:
         return Done(step.name, Made(old["summary"], old["provenance"], old["facts"]), 0.0, kept=True)
     start = time.perf_counter()
     try:
-        _clear(job.root, step.globs, everything=old.get("mark") != mark)
         if old.get("mark") != mark:
+            for path in (path for pattern in step.globs for path in job.root.glob(pattern)):
+                path.unlink()
             write_text(stamp, json.dumps({"mark": mark, "state": "running"}))
         made = step.run(job)
         files = _count(job.root, step.globs)

@@ -121,12 +121,18 @@ def test_left_is_the_subjects():
     assert (sided[40:44, 70:80] == 4).all()
 
 
-def test_teeth_are_bright_and_pale():
-    picture = np.full((20, 20, 3), (150, 90, 70), np.uint8)
-    picture[5:8, 5:15] = (180, 170, 160)
-    labels = np.ones((20, 20), np.uint8)
-    white = masks.teeth(picture, labels, labels == 1)
-    assert white.sum() == 30
+@pytest.mark.parametrize(
+    ("skin", "lips", "teeth"),
+    [((150, 90, 70), (120, 85, 85), (160, 140, 135)), ((235, 200, 160), (220, 130, 120), (225, 210, 185))],
+)
+def test_teeth_are_bright_and_not_red(skin, lips, teeth):
+    picture = np.full((20, 20, 3), lips, np.uint8)
+    picture[:4] = skin
+    picture[5:8, 5:15] = teeth
+    picture[10:12] = (30, 20, 20)  # the dark of the mouth
+    labels = np.full((20, 20), 12, np.uint8)
+    labels[:4] = 1
+    assert masks.teeth(picture, labels, labels == 12).nonzero()[0].tolist() == [5] * 10 + [6] * 10 + [7] * 10
 
 
 def test_resizing_labels_keeps_ids():
