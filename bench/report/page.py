@@ -41,8 +41,7 @@ def render(run: Run) -> str:
     summary = summarize(run)
     looks = styles([(row.method, row.is_reference) for row in summary.rows])
     shelf = Shelf.of(run.path, _media(run))
-    references = frozenset(row.method for row in summary.rows if row.is_reference)
-    hidden = references if len(references) < len(summary.rows) else frozenset()
+    hidden = frozenset(row.method for row in summary.rows if row.is_reference)
     views = [subject_players(run, subject, looks, hidden, shelf) for subject in run.subjects]
     players = [view for view in views if view.tracks[1:] or view.videos]
     environment = Environment(
@@ -106,6 +105,8 @@ def _facts(run: Run) -> dict[str, str]:
 
 
 def _mark(row: Row) -> Mark:
+    if row.status != "ok":
+        return Mark(row.method, row.canvas, None, None, "")
     fps, psnr = row.values["fps"].value, next((v.value for k, v in row.values.items() if _is_psnr(k) and v.value), None)
     about = f"{row.method}: {psnr:.2f} dB, {fps:.3g} FPS, canvas {row.canvas or 'not stated'}" if psnr and fps else ""
     return Mark(row.method, row.canvas or "not stated", fps, psnr, about)
@@ -131,13 +132,16 @@ class _CellView:
 def _cell(cell: Cell, label: str, looks: Mapping[str, Style]) -> _CellView:
     record, key = cell.record, cell.key
     facts = {"backend": key.backend, "preset": key.preset, "seed": str(key.seed)}
-    if record:
+    if record and record.frames:  # a cell that failed before it rendered states none of these
         facts |= {
             "sees of a test frame": ", ".join(record.sees) or "nothing",
             "canvas": record.canvas,
             "frames": f"{record.frames} of {record.size[0]} × {record.size[1]} pixels",
-            "started": record.started,
             "seconds in all": f"{record.seconds:.1f}",
+        }
+    if record:
+        facts |= {
+            "started": record.started,
             **{f"train {stage}": f"{seconds:.1f} s" for stage, seconds in record.train_seconds.items()},
             **{f"{name} signature": metric.signature for name, metric in record.metrics.items()},
             **record.provenance,

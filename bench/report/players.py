@@ -102,6 +102,10 @@ def subject_players(
         track = _track(len(tracks), name, cell.preview if cell.preview in infos else None, shelf, styles[label], values)
         if values or track.file:
             tracks.append(replace(track, shown=label not in hidden, worst=_worst(values, ids, fps)))
+    if not any(
+        track.shown for track in tracks[1:]
+    ):  # nothing but floors and ceilings yet: then they are the thing to see
+        tracks = [replace(track, shown=True) for track in tracks]
     size = (first.width, first.height) if first else (1, 1)
     wave = waveform(truth, len(ids) / fps) if truth in infos and infos[truth].has_audio else ""
     return Players(subject, fps, tuple(ids), size, tuple(tracks), _strips(tracks, len(ids)), wave, tuple(problems))

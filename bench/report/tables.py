@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bench.records import CellKey
-from bench.report.data import Cell, Run, load
+from bench.report.data import Cell, CellStatus, Run, load
 from bench.report.values import Column, Value, cell_values, columns, missing, pick
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Row:
     values: Mapping[str, Value]
     """By :attr:`Column.key`."""
     key: CellKey | None = None
-    status: str = "ok"
+    status: CellStatus = "ok"
     error: str | None = None
     children: tuple[Row, ...] = field(default=(), repr=False)
 
@@ -49,6 +49,11 @@ class Row:
         """(cells that may be used, cells planned)"""
         rows = self.children or (self,)
         return sum(row.status == "ok" for row in rows), len(rows)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether there is anything to show: a single invalid cell still has its other measures, a mean over such has not."""
+        return self.status == "ok" or (self.status == "invalid" and len(self.children) < 2)
 
     def coverage(self, shown: Sequence[Column]) -> str:
         """``300/300``, with the measures that scored fewer frames named: ``300/300, LMD 278``."""
@@ -126,7 +131,7 @@ def _mean(rows: Sequence[Row], column: Column) -> Value:
     usable = [value for row, value in zip(rows, values, strict=True) if row.status == "ok"]
     n = (sum(v.n[0] for v in usable), sum(v.n[1] for v in usable))
     if not usable:
-        return values[0]
+        return Value(state=rows[0].status, reason=rows[0].error)
     if all(value.state == "identical" for value in usable):
         return replace(usable[0], n=n)
     if any(value.state == "identical" for value in usable):
@@ -198,6 +203,8 @@ def to_markdown(run: Path) -> str:
     for row in summary.rows:
         pairs = [(column, row.values[column.key]) for column in shown]
         texts = [f"**{column.text(value)}**" if value.best else column.text(value) for column, value in pairs]
+        if row.status != "ok":
+            texts = [row.status] * len(shown)
         lines.append([row.method, row.kind or "—", *texts, row.coverage(shown), row.canvas or "—"])
     return "".join(f"| {' | '.join(_markdown(text) for text in line)} |\n" for line in lines)
 
@@ -226,9 +233,9 @@ def to_rich(run: Path) -> Table:
     from rich.text import Text
 
     summary = summarize(load(run))
-    shown = summary.section("main")
+    shown = [c for c in summary.section("main") if any(row.values[c.key].value is not None for row in summary.rows)]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("method", overflow="fold")
+    table.add_column("method", overflow="fold", min_width=15)
     for column in shown:
         table.add_column(_title(column).replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column("frames", justify="right", min_width=7)

@@ -62,7 +62,8 @@ def _training(cell: Cell, method: str, styles: Mapping[str, Style], shelf: Shelf
 
 
 def _plots(table: pd.DataFrame, style: Style) -> Iterator[tuple[str, Plot]]:
-    scalars = sorted(set(table.columns) - _INDEX, key=lambda name: (name not in FIRST, name))
+    others = sorted(set(table.columns) - _INDEX - set(FIRST))
+    scalars = [name for name in (*FIRST, *others) if name in table]
     for stage, rows in table.groupby("stage", sort=False):
         for name in scalars:
             numbers = pd.to_numeric(rows[name], errors="coerce")

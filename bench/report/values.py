@@ -103,18 +103,18 @@ def comparable(signature: str) -> str:
 def cell_values(cell: Cell) -> dict[str, Value]:
     """Everything measured on a cell, keyed ``psnr``, ``psnr@mouth``, ``fps``, ``train:<stage>`` …
 
-    Empty for a cell that is not ok, so that nothing of it can be averaged.
+    Empty for a failed cell. An invalid one still has what could be measured: to be looked at, not to be averaged.
     """
     record = cell.record
-    if record is None or cell.status != "ok":
+    if record is None or cell.status == "failed":
         return {}
     values = {key: value for name, metric in record.metrics.items() for key, value in _metric(name, metric, record)}
     return values | {key: value for key, value in _times(record) if value.value is not None}
 
 
-def missing(cell: Cell | None) -> Value:
+def missing(cell: Cell) -> Value:
     """What stands in a column that ``cell`` has nothing for."""
-    if cell is None or cell.status == "ok":
+    if cell.status in ("ok", "invalid"):
         return Value()
     return Value(state=cell.status, reason=cell.error)
 
@@ -127,8 +127,9 @@ def _metric(name: str, metric: MetricRecord, record: Record) -> Iterator[tuple[s
     yield name, value
     for region, number in metric.regions.items():
         parts = [f"region:{region}" if part.startswith("region:") else part for part in signature.split("|")]
-        # An interval and coverage were taken for the whole frame; a region has neither of its own.
-        state: State = "absent" if number is None else "ok"
+        # A part of identical frames is identical. The interval is the whole frame's.
+        none: State = "identical" if metric.state == "identical" else "absent"
+        state: State = none if number is None else "ok"
         yield f"{name}@{region}", replace(value, value=number, state=state, signature="|".join(parts), ci95=None)
 
 

@@ -65,7 +65,12 @@ def _cell(folder: Path, key: CellKey, seed: int) -> None:
     }
     if math.isinf(psnr):
         metrics["psnr"] = MetricRecord(
-            value=None, state="identical", unit="dB", signature=_signature("PSNR", canvas), n=(FRAMES, FRAMES)
+            value=None,
+            state="identical",
+            regions={"face": None},
+            unit="dB",
+            signature=_signature("PSNR", canvas),
+            n=(FRAMES, FRAMES),
         )
     record = Record(
         cell=key, status="ok", metrics=metrics, copied_share=0.44 if "hair" in canvas else None, kind=kind,

@@ -163,6 +163,13 @@ def test_a_run_that_has_only_begun(own_run):
     assert "pending" in text
 
 
+def test_references_are_switched_on_where_nothing_else_can_be_seen(own_run):
+    for method in ("degstalk", "talkinggaussian", "ernerf"):
+        shutil.rmtree(own_run / "cells" / f"{method}--ada--quick--s0")
+    boxes = [a for _, a in Elements(build(own_run).read_text(encoding="utf-8")).elements if "data-show" in a]
+    assert ["checked" in box for box in boxes] == [True, True, True, True, True, False, False]
+
+
 def test_unreadable_stray_records_are_named(own_run):
     stray = own_run / "cells" / "stray" / "record.json"
     stray.parent.mkdir()

@@ -57,12 +57,26 @@ def test_a_subject_with_more_seeds_weighs_no_more(own_run):
 
 def test_states(rows):
     assert rows["copy-gt"].values["psnr"].state == "identical"
+    assert rows["copy-gt"].values["psnr@face"].state == "identical"
     assert rows["degstalk"].values["lpips"].state == "absent"
     assert "bench weights fetch" in rows["degstalk"].values["lpips"].reason
     assert (rows[HOSTILE].status, rows[HOSTILE].values["psnr"].value) == ("failed", None)
     assert rows["synctalk"].status == "invalid"
     assert [child.status for child in rows["synctalk"].children] == ["invalid", "corrupt"]
     assert rows["adnerf[torso]@official"].status == "pending"
+
+
+def test_an_invalid_cell_shows_its_other_measures_but_is_not_averaged(own_run):
+    whole = summary_rows(own_run)
+    _change(own_run, "ernerf--ada--quick--s0", status="invalid", error="LMD coverage 3/50")
+    row = next(row for row in summary_rows(own_run) if row.method == "ernerf")
+    before = next(row for row in whole if row.method == "ernerf")
+    assert row.children[0].has_numbers
+    assert row.children[0].values["psnr"] == before.children[0].values["psnr"]
+    assert row.values["psnr"].value == before.children[1].values["psnr"].value
+    _change(own_run, "ernerf--bo&b--quick--s0", status="invalid", error="LMD coverage 3/50")
+    row = next(row for row in summary_rows(own_run) if row.method == "ernerf")
+    assert (row.has_numbers, row.values["psnr"].value, row.values["psnr"].state) == (False, None, "invalid")
 
 
 def test_floors_and_ceilings_come_last_and_are_never_best(rows):
