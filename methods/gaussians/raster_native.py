@@ -26,7 +26,7 @@ class Project(Function):
     ) -> tuple[Tensor, ...]:
         """``view``: width, height, eps2d, near_plane. Opacities only bound the radii and get no gradient here."""
         cloud = [kernels.array(t) for t in (means, quats, scales, opacities)]
-        cameras = list(zip(kernels.array(viewmats), kernels.array(Ks), strict=True))
+        cameras = list(zip(kernels.array(viewmats).copy(), kernels.array(Ks).copy(), strict=True))  # kept for backward
         shape = (len(cameras), means.shape[0])
         means2d, conics, variances = (torch.empty(*shape, k) for k in (2, 3, 2))
         depths, radii = torch.empty(shape), torch.empty(shape, dtype=torch.int32)
