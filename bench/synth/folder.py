@@ -106,7 +106,7 @@ def _write_tables(folder: Path, renderer: Renderer, performance: Performance) ->
         arkit_names=np.array(UNITS),
         pose=np.stack([renderer.camera.to_world(head, pose) for pose in poses]),
         angles=np.stack([pose.angles for pose in poses]),
-        landmarks_3d=np.stack([0.1 * (renderer.marks.rest(row) - head.centre) for row in c]),
+        landmarks_3d=np.stack([renderer.marks.in_head(row, pose) for row, pose in zip(c, poses, strict=True)]),
     )
     gap = np.array([renderer.marks.lip_gap(row) for row in c])
     columns = action_units(c, gap, closed=_gap(renderer, 0.03), wide=_gap(renderer, 0.7))

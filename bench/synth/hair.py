@@ -12,23 +12,25 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from . import mesh
-from .assets import Floats, Ints
-from .facemap import LOWER_LIDS, UPPER_LIDS, brow_arcs
+from .assets import Floats
 from .head import Head
 
 # Hairline: height above the ears (in head heights) over the angle from straight ahead (degrees).
 _ANGLES = [0, 20, 38, 52, 64, 76, 90, 104, 130, 180]
 _LINE = {
-    "long": [0.80, 0.79, 0.70, 0.50, 0.24, 0.10, 0.10, -0.24, -0.50, -0.62],
+    "long": [0.745, 0.74, 0.67, 0.49, 0.24, 0.10, 0.10, -0.24, -0.50, -0.62],
     "short": [0.77, 0.775, 0.74, 0.52, 0.20, -0.06, 0.04, -0.12, -0.38, -0.46],
 }
+
+_PART = {"long": 0.10, "short": 0.34}  # dm to the subject's left
 
 
 @dataclass(frozen=True)
 class Strands:
-    """Curves ``points`` [S,K,3] (dm, rest), ``share`` [S,K] of the head's motion, half width ``radius`` [S] in dm,
+    """Curves ``points`` [S,K,3] (dm, rest) with ``share`` [S,K] of the head's motion and half width ``radius`` [S] in dm.
 
-    ``tint`` [S] (±1 colour variation), ``layer`` [S] (0 inner … 1 outer), ``outward`` [S,3] away from the head at the root.
+    ``tint`` [S] varies the colour (about ±1), ``layer`` [S] tells inner (0) from outer (1) hair, ``outward`` [S,3] points away
+    from the head at the root.
     """
 
     points: Floats
@@ -67,7 +69,8 @@ def _roots(head: Head, count: int, rng: np.random.Generator) -> tuple[Floats, Fl
     return mesh.at(rest, faces[ok], pick, weight), normal / np.linalg.norm(normal, axis=1, keepdims=True)
 
 
-def _unit(vectors: Floats) -> Floats:
+def unit(vectors: Floats) -> Floats:
+    """``vectors`` [...,3] at length 1."""
     return np.asarray(vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-12))
 
 
@@ -92,10 +95,10 @@ class _Body:
         near, index = self.tree.query(places)
         normal = self.normals[index]
         gap = ((places - self.points[index]) * normal).sum(axis=1)
-        outward = _unit(normal + push)
+        outward = unit(normal + push)
         lift = np.clip(clearance - gap, 0, None) * (near < 0.7)
         inward = np.minimum((directions * normal).sum(axis=1), 0) * (gap < clearance * 1.3)
-        return places + outward * (0.9 * lift)[:, None], _unit(directions - normal * inward[:, None])
+        return places + outward * (0.9 * lift)[:, None], unit(directions - normal * inward[:, None])
 
 
 def _grow_long(
@@ -104,13 +107,13 @@ def _grow_long(
     """Guides [n,K,3] of long parted hair and their layer [n]."""
     n, steps = len(root), 40
     r = root - head.ear_centre
-    side = np.where(root[:, 0] > 0.10, 1.0, -1.0)
+    side = np.where(root[:, 0] > _PART["long"], 1.0, -1.0)
     front, up = np.clip(r[:, 2], 0, 1), np.clip(r[:, 1] / head.height, 0, 1)
     angle = np.degrees(np.arctan2(np.abs(r[:, 0]), r[:, 2]))
     falls_front = angle + rng.normal(0, 9, n) < 112
     layer = rng.random(n)
-    clearance = 0.03 + 0.17 * layer * (0.45 + 0.55 * up)
-    direction = _unit(
+    clearance = 0.03 + 0.11 * layer * (0.6 + 0.4 * up)
+    direction = unit(
         np.stack([side * (0.95 - 0.2 * front), 0.25 * up - 0.1, 0.02 - 0.60 * front], axis=1) + 0.22 * normal
     )
     tip = head.neck[1] - 0.30 + rng.normal(0, 0.10, n) - 0.12 * (1 - layer)
@@ -125,7 +128,7 @@ def _grow_long(
         )
         sideways = np.where(falls_front, lane * side - place[:, 0], 0.55 * side - place[:, 0])
         hang = np.stack([0.9 * low * sideways, -np.ones(n), low * forward], axis=1)
-        direction = _unit(0.75 * direction + 0.25 * hang)
+        direction = unit(0.75 * direction + 0.25 * hang)
         place = place + direction * step[:, None]
         clear = clearance * min(1.0, (k * 0.08 + 0.05) / 0.35) + 0.03 * low
         push = np.where(falls_front, 1.3, -1.3)[:, None] * low[:, None] * np.array([0.0, 0.0, 1.0])
@@ -143,19 +146,20 @@ def _grow_short(
     up = np.clip(r[:, 1] / head.height, -0.6, 1)
     top = _smooth(0.50, 0.78, up)[:, None]
     layer = rng.random(n)
-    across = np.where(root[:, 0] > 0.34, 0.8, -0.9)
+    across = np.where(root[:, 0] > _PART["short"], 0.8, -0.9)
     swept = np.stack([across, 0 * across, 0.55 - 0.8 * (r[:, 2] < 0.2)], axis=1)
     down = np.stack([0 * across, -np.ones(n), -0.5 * np.ones(n)], axis=1)
-    comb = _unit(top * swept + (1 - top) * down + 0.07 * rng.normal(0, 1, (n, 3)))
+    comb = unit(top * swept + (1 - top) * down + 0.07 * rng.normal(0, 1, (n, 3)))
     length = (0.13 + 0.33 * top[:, 0]) * (0.85 + 0.3 * rng.random(n)) * head.identity.length
+    length *= np.clip(0.35 + 2.2 * hairline(head, root), 0, 1)
     quiff = 1 + 0.6 * _smooth(0.45, 0.95, r[:, 2] / head.height) * top[:, 0]
     clearance = (0.012 + 0.030 * layer) + (0.03 + 0.13 * layer) * top[:, 0] * quiff
-    place, curve, direction = root, [root], _unit(comb + (0.5 + top) * normal)
+    place, curve, direction = root, [root], unit(comb + (0.5 + top) * normal)
     for k in range(1, steps):
         rise = np.sin(np.pi * (0.12 + 0.76 * k / steps))
         place, skin = body.hug(place + direction * (length / (steps - 1))[:, None], clearance * rise)
         flat = comb - skin * (comb * skin).sum(axis=1, keepdims=True)
-        direction = _unit(0.6 * direction + 0.4 * flat)
+        direction = unit(0.6 * direction + 0.4 * flat)
         curve.append(place)
     return np.stack(curve, axis=1), layer
 
@@ -170,12 +174,11 @@ def grow(head: Head) -> Strands:
     curves, layer = (_grow_long if long else _grow_short)(head, body, root, normal, rng)
     if long:
         curves = curves + _waves(head, curves, rng)
-    part = 0.10 if long else 0.34
-    key = np.array([0.0, 0.0, 0.0]) + curves[:, 0]
-    key[:, 0] += np.where(key[:, 0] > part, 5.0, 0.0)
+    part = _PART[head.identity.hair_style]
+    apart = np.array([5.0, 0.0, 0.0])  # dm added on one side, so that no strand follows a guide across the parting
+    key = curves[:, 0] + (curves[:, 0, :1] > part) * apart
     place, outward = _roots(head, count, rng)
-    asked = place + np.stack([np.where(place[:, 0] > part, 5.0, 0.0), 0 * place[:, 0], 0 * place[:, 0]], axis=1)
-    chosen = cKDTree(key).query(asked)[1]
+    chosen = cKDTree(key).query(place + (place[:, :1] > part) * apart)[1]
     points = _follow(curves[chosen], place, closing, rng)
     tint = np.clip(0.7 * rng.normal(0, 1, guides)[chosen] + 0.5 * rng.normal(0, 1, count), -2, 2) * 0.55
     radius = np.full(count, 0.0062 if long else 0.0068)
@@ -202,7 +205,7 @@ def _follow(guide: Floats, root: Floats, closing: float, rng: np.random.Generato
     spread = 1 - grip * np.clip(s / 0.55, 0, 1) ** 1.3
     # A few loose hairs leave the lock smoothly; all of them scatter by a hair's breadth or two.
     size = np.linalg.norm(guide[:, -1] - guide[:, 0], axis=1)[:, None, None]
-    loose = np.where(rng.random((n, 1, 1)) < 0.05, 0.035, 0.009) * size * rng.normal(0, 1, (n, 1, 3))
+    loose = np.where(rng.random((n, 1, 1)) < 0.05, 0.016, 0.005) * size * rng.normal(0, 1, (n, 1, 3))
     # Uneven tips: strands end at different shares of their guide.
     reach = 1 - 0.12 * rng.random((n, 1))
     at = np.clip(s[..., 0] * reach * (steps - 1), 0, steps - 1.001)
@@ -211,62 +214,3 @@ def _follow(guide: Floats, root: Floats, closing: float, rng: np.random.Generato
     rows = np.arange(n)[:, None]
     along = guide[rows, low] * (1 - f) + guide[rows, low + 1] * f
     return np.asarray(along + (root - guide[:, 0])[:, None] * spread + loose * s**1.5)
-
-
-def brows_and_lashes(head: Head) -> tuple[Strands, Ints, int]:
-    """Brow and lash strands, the skin vertex each moves with [S], and how many of them are brows."""
-    rng = np.random.default_rng([head.identity.seed, 2])
-    female = head.identity.sex == "female"
-    tree = cKDTree(head.rest[head.skin])
-    normal = mesh.normals(head.rest, head.faces)[head.skin]
-    curves = [_brow(head, arc, tree, normal, female, rng) for arc in brow_arcs(head)]
-    brows = sum(len(curve) for curve in curves)
-    for lids, size, lift in ((UPPER_LIDS, 0.05 if female else 0.03, 1.0), (LOWER_LIDS, 0.022, -1.0)):
-        curves += [_lashes(head.mark_points[lid], size, lift, rng) for lid in lids]
-    points = np.concatenate(curves)
-    radius = np.full(len(points), 0.0032)
-    radius[:brows] = 0.0034 if female else 0.0042
-    host = head.skin[tree.query(points[:, 0])[1]]
-    none = np.zeros(len(points))
-    return (
-        Strands(points, np.ones(points.shape[:2]), radius, rng.normal(0, 0.5, len(points)), none + 1, 0 * points[:, 0]),
-        host,
-        brows,
-    )
-
-
-def _brow(head: Head, arc: Floats, tree: cKDTree, normal: Floats, female: bool, rng: np.random.Generator) -> Floats:
-    count, thick = (230, 0.030) if female else (330, 0.040)
-    u = rng.random(count)
-    centre = np.stack([np.interp(u * 4, range(5), arc[:, c]) for c in range(2)], axis=1)
-    tangent = _unit(
-        np.stack([np.gradient(np.interp(np.linspace(0, 4, 50), range(5), arc[:, c])) for c in range(2)], axis=1)
-    )
-    along = tangent[(u * 49).astype(int)]
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1) * np.sign(along[:, :1])
-    width = thick * np.interp(u, [0, 0.15, 0.5, 1], [0.75, 1.0, 0.85, 0.25])
-    v = np.clip(rng.normal(0, 0.5, count), -1, 1)
-    spot = head.on_face(centre + across * (width * v)[:, None]).on(head.rest, head.faces)
-    n = normal[tree.query(spot)[1]]
-    rise = np.interp(u, [0, 0.25, 0.6, 1], [1.3, 0.55, 0.05, -0.15]) - 0.35 * v * (u > 0.2)
-    lean = _unit(np.pad(along + across * rise[:, None] + rng.normal(0, 0.10, (count, 2)), ((0, 0), (0, 1))))
-    lean = _unit(lean - n * (lean * n).sum(axis=1, keepdims=True))
-    length = rng.uniform(0.055, 0.085, count) * np.interp(u, [0, 0.8, 1], [0.8, 1, 0.8])
-    s = np.linspace(0, 1, 5)[None, :, None]
-    return np.asarray(
-        spot[:, None] + n[:, None] * (0.006 + 0.010 * s * (1 - s)) + lean[:, None] * length[:, None, None] * s
-    )
-
-
-def _lashes(lid: Floats, size: float, lift: float, rng: np.random.Generator) -> Floats:
-    """Curved lashes [n,5,3] along a lid contour [9,3] that runs from the outer to the inner corner."""
-    count = 60 if lift > 0 else 30
-    u = rng.random(count) * 7.4
-    root = np.stack([np.interp(u, range(9), lid[:, c]) for c in range(3)], axis=1)
-    side = np.sign(lid[:, 0].mean())
-    fan = side * (0.8 - u / 8 * 1.1)
-    out = _unit(np.stack([fan, 0.25 * lift + 0 * u, 0.9 + 0 * u], axis=1) + rng.normal(0, 0.07, (count, 3)))
-    length = size * rng.uniform(0.75, 1.1, count) * np.interp(u, [0, 2, 8], [1.15, 1.0, 0.6])
-    s = np.linspace(0, 1, 5)[None, :, None]
-    curl = np.array([0.0, 0.5 * size * lift, 0.0]) * s**2
-    return np.asarray(root[:, None] + np.array([0, 0, 0.006]) + out[:, None] * length[:, None, None] * s + curl)

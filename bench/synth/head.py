@@ -98,10 +98,22 @@ class Head:
         self.body_count = len(body)
         self.body_faces, self.body_part, self.body_follow = topology.faces, topology.part, topology.follow
         self.skin = np.unique(topology.faces[topology.part == mesh.SKIN])
+        self._seat_teeth(body)
         units = assets.face_units()
         self.unit_moves = np.stack([topology.fine(units[name]) for name in UNITS]).astype(np.float32)
         self._measure(body)
         self._dress(body)
+
+    def _seat_teeth(self, body: Floats) -> None:
+        """Move teeth and tongue of ``body`` down and back.
+
+        The base mesh keeps them so high that a speaking mouth looks empty, and so far in front that pressed lips meet them.
+        """
+        teeth = np.unique(self.body_faces[self.body_part == mesh.TEETH])
+        upper = body[teeth, 1] > np.median(body[teeth, 1])
+        body[teeth, 1] -= np.where(upper, 0.065, 0.045)
+        body[teeth, 2] -= 0.045
+        body[np.unique(self.body_faces[self.body_part == mesh.TONGUE])] -= np.array([0.0, 0.10, 0.03])
 
     def _measure(self, body: Floats) -> None:
         """Landmarks of size and place: ears, crown, chin, neck base, pivot of the head's rotation."""
@@ -169,12 +181,16 @@ class Head:
 
     @cached_property
     def front(self) -> tuple[Floats, Ints, Floats]:
-        """Orthographic view of the face from the front: z [F,F] (−inf outside), triangle [F,F], weights [F,F,3]."""
+        """Frontal view of the face at rest (see :meth:`view`)."""
+        return self.view(self.rest)
+
+    def view(self, points: Floats) -> tuple[Floats, Ints, Floats]:
+        """Orthographic frontal view of ``points`` [N,3]: z [F,F] (very low outside), triangle [F,F], weights [F,F,3]."""
         depth, index = np.full((_FRONT, _FRONT), 1e9), np.full((_FRONT, _FRONT), -1)
         bary = np.zeros((_FRONT, _FRONT, 3))
-        xy = self.front_pixels(self.rest[:, :2])
+        xy = self.front_pixels(points[:, :2])
         # A far, nearly orthographic depth: 100 dm minus z.
-        draw_triangles(xy, 100.0 - self.rest[:, 2], self.faces, np.ones(len(self.rest)), depth, index, bary)
+        draw_triangles(xy, 100.0 - points[:, 2], self.faces, np.ones(len(points)), depth, index, bary)
         return 100.0 - depth, index, bary
 
     def front_pixels(self, xy: Floats) -> Floats:

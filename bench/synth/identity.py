@@ -69,9 +69,9 @@ _ADA = Identity(
         nose__nose_scale_horiz_decr=0.15,
     ),
     skin=(0.87, 0.68, 0.58),
-    lips=(0.74, 0.42, 0.40),
-    hair=(0.33, 0.215, 0.14),
-    iris=(0.34, 0.43, 0.36),
+    lips=(0.74, 0.37, 0.37),
+    hair=(0.30, 0.205, 0.145),
+    iris=(0.33, 0.38, 0.33),
     cloth=(0.25, 0.36, 0.42),
     backdrop=(0.66, 0.70, 0.72),
     voice="en-us+f3",
@@ -126,7 +126,7 @@ _DRAWN_PAIRS = (
     ("mouth/mouth-lowerlip-volume-decr", "mouth/mouth-lowerlip-volume-incr", 0.4),
     ("forehead/forehead-scale-vert-decr", "forehead/forehead-scale-vert-incr", 0.3),
 )
-_SKINS = ((0.88, 0.70, 0.61), (0.83, 0.64, 0.52), (0.73, 0.53, 0.41), (0.58, 0.40, 0.30), (0.43, 0.28, 0.21))
+_SKINS = ((0.85, 0.67, 0.58), (0.83, 0.64, 0.52), (0.73, 0.53, 0.41), (0.58, 0.40, 0.30), (0.43, 0.28, 0.21))
 _HAIRS = ((0.12, 0.09, 0.075), (0.20, 0.135, 0.095), (0.33, 0.215, 0.13), (0.52, 0.38, 0.22), (0.43, 0.20, 0.11))
 _IRISES = ((0.35, 0.23, 0.14), (0.30, 0.38, 0.30), (0.33, 0.42, 0.52), (0.42, 0.36, 0.24))
 _CLOTHS = (
@@ -156,7 +156,8 @@ def drawn(name: str, seed: int) -> Identity:
         shape[high if weight > 0 else low] = abs(weight)
     shape["eyebrows/eyebrows-angle-up"] = 0.5
     shape["mouth/mouth-angles-up"] = 0.2
-    skin = one(_SKINS, 0.05)
+    tone = int(rng.integers(len(_SKINS)))
+    skin = one(_SKINS[tone : tone + 1], 0.04)
     lips = (skin[0] * 0.86, skin[1] * (0.64 if female else 0.74), skin[2] * (0.70 if female else 0.78))
     style = "long" if rng.random() < (0.8 if female else 0.15) else "short"
     return Identity(
@@ -167,7 +168,7 @@ def drawn(name: str, seed: int) -> Identity:
         shape=shape,
         skin=skin,
         lips=lips,
-        hair=one(_HAIRS, 0.15),
+        hair=one(_HAIRS[: len(_HAIRS) - tone], 0.15),
         iris=one(_IRISES, 0.1),
         cloth=one(_CLOTHS, 0.15),
         backdrop=one(((0.66, 0.70, 0.72), (0.70, 0.66, 0.62), (0.60, 0.66, 0.62)), 0.06),

@@ -38,6 +38,12 @@ class Landmarks:
         placed = head.place(head.shape(coefficients), head.follow, pose.table())
         return self.anchors.on(placed, head.faces)
 
+    def in_head(self, coefficients: Floats, pose: Pose) -> Floats:
+        """Places [68,3] in the head's frame, metres; those on the jaw's edge trail the head a little, as skin does."""
+        head, table = self.head, pose.table()[-1]
+        unmoved = (self.world(coefficients, pose) - head.pivot - table[:, 3]) @ table[:, :3] + head.pivot
+        return np.asarray(0.1 * (unmoved - head.centre))
+
     def lip_gap(self, coefficients: Floats) -> float:
         """Mean opening between the inner lips (landmarks 61–63 against 67–65), dm."""
         points = self.rest(coefficients)

@@ -59,9 +59,9 @@ def _catchlight(n: Floats, light: Floats, view: Floats) -> float:
 
 
 @jit
-def _bump(n: Floats, p: Floats, amount: float) -> None:
-    """Tilt normal ``n`` by pores (or weave) of the rest place ``p``."""
-    f, e = 62.0, 0.25
+def _bump(n: Floats, p: Floats, f: float, amount: float) -> None:
+    """Tilt normal ``n`` by relief of ``f`` waves a dm at rest place ``p``: pores, weave, folds."""
+    e = 0.25
     here = noise(p[0] * f, p[1] * f, p[2] * f)
     n[0] -= amount * (noise(p[0] * f + e, p[1] * f, p[2] * f) - here)
     n[1] -= amount * (noise(p[0] * f, p[1] * f + e, p[2] * f) - here)
@@ -107,10 +107,10 @@ def _surface(
         wrap = _WRAP_C[c] if soft else 0.10
         direct = max((key + wrap) / (1 + wrap), 0.0)
         # Thin shadows on skin let red through.
-        through = (0.10 + 0.90 * lit_share) if soft and c == 0 else (0.04 + 0.96 * lit_share)
+        through = (0.07 + 0.93 * lit_share) if soft and c == 0 else (0.04 + 0.96 * lit_share)
         if mouth:
             through = 0.30 + 0.55 * lit_share
-        held = openness ** (0.7 if soft and c == 0 else 1.0)
+        held = openness ** (0.85 if soft and c == 0 else 1.0)
         around = fill * _FILL_C[c] + sky * _SKY_C[c] + _BOUNCE_C[c] + rim
         out[c] = albedo[c] * (_KEY_C[c] * direct * through + around * held)
     grazing = 0.04 + 0.96 * (1 - max(_dot(n, view), 0.0)) ** 5
@@ -149,9 +149,13 @@ def light_surfaces(
                 n *= -1
             k = kind[row, column]
             if gloss[row, column, 1] > 0 and k != TEETH_K:
-                _bump(n, r, 0.30 if k == CLOTH_K else 0.10)
+                if k == CLOTH_K:
+                    _bump(n, r, 6.0, 0.5)
+                    _bump(n, r, 62.0, 0.16)
+                else:
+                    _bump(n, r, 62.0, 0.10)
             if k in (MOUTH_K, TEETH_K):
-                far = max(far, 0.42)
+                far = max(far, 0.60 if k == TEETH_K else 0.42)
             share = shadow_at(p + 0.05 * n, origin, shadow_map, 0.05, 1.3)
             _surface(
                 n, view, colour[row, column], gloss[row, column], k, share, screen[row, column], far, out[row, column]

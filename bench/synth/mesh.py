@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from . import assets
 from .assets import Floats, Ints
@@ -117,8 +116,3 @@ def normals(points: Floats, faces: Ints) -> Floats:
 def at(points: Floats, faces: Ints, triangle: Ints, weight: Floats) -> Floats:
     """Points [K,C] of values [N,C] at anchors: ``triangle`` [K] and barycentric ``weight`` [K,3]."""
     return np.asarray(np.einsum("kic,ki->kc", points[faces[triangle]], weight))
-
-
-def mirror_sign(points: Floats) -> NDArray[np.float64]:
-    """+1 on the subject's left (x ≥ 0), −1 on the right."""
-    return np.where(points[:, 0] >= 0, 1.0, -1.0)

@@ -92,7 +92,7 @@ def _express(out: Floats, rng: np.random.Generator, times: Floats, speech: Speec
     raised = np.minimum(accents, 1.0)
     _add(out, "browInnerUp", 0.10 + 0.40 * raised)
     _add(out, "browOuterUp", 0.05 + 0.34 * raised)
-    _add(out, "eyeWide", (0.10 + 0.12 * raised) * (1 - blink))
+    _add(out, "eyeWide", (0.06 + 0.12 * raised) * (1 - blink))
 
 
 def _blink(t: Floats, slowness: float) -> Floats:

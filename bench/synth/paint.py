@@ -108,6 +108,8 @@ def _eye(p: Floats, centre: Floats, palette: Floats, colour: Floats, gloss: Floa
     tone = (0.65 + 0.75 * fibre) * rim
     _mix(colour, palette[IRIS_C, 0] * tone, palette[IRIS_C, 1] * tone, palette[IRIS_C, 2] * tone, inside)
     _mix(colour, 0.006, 0.006, 0.007, 1 - _step(9.0, 11.0, angle))
+    # The upper lid shades the ball.
+    _scale(colour, 0.75, 0.75, 0.72, _step(0.1, 0.75, y / (np.sqrt(x * x + y * y + z * z) + 1e-9) * 1.6))
     gloss[0], gloss[1] = 1.0, -1.0
 
 
@@ -119,7 +121,7 @@ def _teeth(p: Floats, arch: Floats, colour: Floats, gloss: Floats) -> int:
     width = 0.082 if upper else 0.062
     phase = along / width - np.floor(along / width) - 0.5
     height = p[1] - arch[2] if upper else arch[3] - p[1]
-    colour[0], colour[1], colour[2] = 0.80, 0.755, 0.665
+    colour[0], colour[1], colour[2] = 0.88, 0.82, 0.72
     _scale(colour, 0.35, 0.42, 0.45, np.exp(-(((abs(phase) - 0.5) / 0.07) ** 2)))
     gum = _step(0.100, 0.115, height + 0.06 * phase * phase)
     _mix(colour, 0.50, 0.19, 0.18, gum)
@@ -133,7 +135,7 @@ def _teeth(p: Floats, arch: Floats, colour: Floats, gloss: Floats) -> int:
 def _cloth(p: Floats, attribute: Floats, palette: Floats, colour: Floats, gloss: Floats) -> None:
     """Fine knit with a ribbed band along the collar."""
     weave = np.sin(p[0] * 95) * np.sin(p[1] * 95)
-    colour[:] = palette[CLOTH_C] * (1 + 0.05 * weave + 0.10 * (noise(p[0] * 12, p[1] * 12, p[2] * 12) - 0.5))
+    colour[:] = palette[CLOTH_C] * (1 + 0.03 * weave + 0.06 * (noise(p[0] * 12, p[1] * 12, p[2] * 12) - 0.5))
     band = attribute[COLLAR]
     if band < 0.115:
         rib = np.sin(np.arctan2(p[0], p[2]) * 150)

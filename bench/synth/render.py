@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import facemap, hair, light, mesh, paint, surface
+from . import brows, facemap, hair, light, mesh, paint, surface
 from .assets import Floats, Ints
 from .head import Head, Pose
 from .kernels import draw_strands, draw_triangles, jit, occlusion
@@ -66,7 +66,7 @@ class Renderer:
         self.camera = Camera(head, size)
         self.marks = Landmarks(head)
         self.strands = hair.grow(head)
-        self.brow, self.brow_host, self.brow_count = hair.brows_and_lashes(head)
+        self.brow = brows.grow(head)
         self.face_map = facemap.draw(head)
         self.attributes = surface.attributes(head)
         self.palette = surface.palette(head)
@@ -88,14 +88,14 @@ class Renderer:
         shape = head.shape(coefficients)
         world = head.place(shape, head.follow, table)
         strands = _placed(head, self.strands.points, self.strands.share, pose.table(hair=True))
-        carried = self.brow.points + (shape - head.rest)[self.brow_host][:, None]
-        brow = _placed(head, carried, self.brow.share, table)
+        carried = self.brow.points + self.brow.host.on(shape - head.rest, head.faces)[:, None]
+        brow = _placed(head, carried, np.ones(carried.shape[:2]), table)
         side = self.size * self.supersample
         depth, index, bary = _blank(side), np.full((side, side), -1), np.zeros((side, side, 3))
         xy, z = self.camera.project(world, self.supersample)
         draw_triangles(xy, z, head.faces, head.cut, depth, index, bary)
-        hair_at, along = self._lines(strands, self.strands, 0.35, depth, 0.0)
-        brow_at, brow_along = self._lines(brow, self.brow, 0.5, depth, 0.012)
+        hair_at, along = self._lines(strands, self.strands.radius, 0.35, depth, 0.0)
+        brow_at, _ = self._lines(brow, self.brow.radius, 0.5, depth, 0.012)
         hair_at[brow_at >= 0] = -1
         index[hair_at >= 0] = -1
         origin = head.place(head.centre[None], np.ones(1), table)[0] - np.array([0.0, 1.0, 0.0])
@@ -115,13 +115,11 @@ class Renderer:
         """Supersampled pixels per dm at the head."""
         return self.camera.focal * self.supersample / _DISTANCE
 
-    def _lines(
-        self, curves: Floats, strands: hair.Strands, taper: float, depth: Floats, lift: float
-    ) -> tuple[Ints, Floats]:
+    def _lines(self, curves: Floats, radius: Floats, taper: float, depth: Floats, lift: float) -> tuple[Ints, Floats]:
         side = depth.shape[0]
         index, along = np.full((side, side), -1), np.zeros((side, side))
         xy, z = self.camera.project(curves, self.supersample)
-        draw_strands(xy, z - lift, strands.radius * self._scale, taper, depth, index, along)
+        draw_strands(xy, z - lift, radius * self._scale, taper, depth, index, along)
         return index, along
 
     def _shadow(self, world: Floats, strands: Floats, origin: Floats) -> Floats:
@@ -160,13 +158,13 @@ class Renderer:
         """Brows and lashes are thinner than a pixel and matt: a flat colour laid thinly over the skin."""
         drawn = brow_at >= 0
         strand = brow_at[drawn]
-        is_brow = strand < self.brow_count
-        tone = np.where(is_brow, 0.85 + 0.25 * self.brow.tint[strand], 0.25)
+        is_brow = strand < self.brow.brows
+        tone = np.where(is_brow, 0.55 + 0.2 * self.brow.tint[strand], 0.25)
         cover = np.where(is_brow, _BROW_COVER, _LASH_COVER)[:, None]
         out[drawn] += cover * (self.palette[paint.HAIR_C] * tone[:, None] + 0.004 - out[drawn])
         left = self.brow.points[strand, 0, 0] > 0
         brow = np.where(left, paint.BROW_L, paint.BROW_R)
-        kind[drawn] = np.where(strand < self.brow_count, brow, np.where(left, paint.EYE_L, paint.EYE_R))
+        kind[drawn] = np.where(strand < self.brow.brows, brow, np.where(left, paint.EYE_L, paint.EYE_R))
 
     def _resolve(self, out: Floats, kind: Ints, hairy: NDArray[np.bool_]) -> Picture:
         """Box the supersamples down: mean colour, most frequent class, share of hair."""

@@ -97,6 +97,7 @@ class _Engine:
         return 0
 
     def say(self, text: str, voice: str, rate: int) -> tuple[NDArray[np.int16], list[_Sound]]:
+        """Wave [n] at the engine's rate and events of one phrase."""
         self.chunks, self.events = [], []
         self.library.espeak_SetVoiceByName(voice.encode())
         self.library.espeak_SetParameter(1, rate, 0)

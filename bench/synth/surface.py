@@ -6,7 +6,7 @@ import numpy as np
 
 from . import hair, mesh, paint
 from .assets import Floats
-from .head import Head, head_unit
+from .head import UNITS, Head, head_unit
 from .kernels import draw_triangles
 
 
@@ -55,7 +55,7 @@ def attributes(head: Head) -> Floats:
 
 def _openness(head: Head) -> Floats:
     """Share [N] of 48 directions from which each vertex is seen, with the mouth a little open; 1 on convex skin."""
-    coefficients = np.zeros(52)
+    coefficients = np.zeros(len(UNITS))
     coefficients[head_unit("jawOpen")] = 0.45
     points = head.shape(coefficients)
     rng = np.random.default_rng(5)

@@ -33,7 +33,7 @@ def _consonant(jaw: float, pull: float = 0.8, **units: float) -> _Shape:
 
 
 _CLOSED = _Shape(
-    {"jawOpen": 0.035, "mouthClose": 0.035, "mouthPress": 0.30, "mouthRollLower": 0.12, "mouthRollUpper": 0.06},
+    {"jawOpen": 0.03, "mouthClose": 0.08, "mouthPress": 0.30, "mouthRollLower": 0.12, "mouthRollUpper": 0.06},
     6.0,
     0.030,
 )

@@ -203,3 +203,13 @@ def test_another_seed_is_another_person():
     assert np.abs(Head(seven).rest - Head(eight).rest).max() > 0.05
     with pytest.raises(UsageError, match="seed"):
         identity("nobody", None)
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(16, 2.0), (64, 0.04)])
+def test_senseless_sizes_are_refused(tmp_path, size, seconds):
+    from bench import synth
+    from bench.errors import UsageError
+
+    with pytest.raises(UsageError, match="two frames"):
+        synth.make("tiny", tmp_path / "x", size=size, seconds=seconds)
+    assert not (tmp_path / "x").exists()
