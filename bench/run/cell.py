@@ -68,10 +68,9 @@ def run_cell(job: Job, emit: Emit) -> Record:
     trained = _train(method, subject, job, emit)
     rendered = _render(method, subject, job, emit)
     peak = max(trained.peak_memory_bytes, _peak_memory(job.device))
-    emit({"event": "stage", "stage": "score", "total": len(subject.test_ids)})
     scores = score_cell(
         folder.frames, subject, folder.per_frame, metrics=job.metrics, detector=job.detector, device=job.device,
-        canvas=method.info.canvas, progress=lambda done, total: emit({"event": "step", "done": done, "scalars": {}}),
+        canvas=method.info.canvas, emit=emit,
     )  # fmt: skip
     invalid = [f"{name}: {m.reason}" for name, m in scores.items() if m.state == "invalid"]
     record = Record(

@@ -44,6 +44,7 @@ class Display:
         )
 
     def __enter__(self) -> Display:
+        self._all = self._bars.add_task("all cells", total=self._cells, stage="", scalars="")
         self._bars.start()
         return self
 
@@ -70,6 +71,7 @@ class Display:
         """See :class:`bench.run.executor.Watcher`."""
         self._bars.remove_task(self._tasks.pop(cell))
         self._ended += 1
+        self._bars.update(self._all, completed=self._ended)
         head = f"[{self._ended}/{self._cells}]"
         log = self._run.cell(cell).log
         if record.status == "failed":

@@ -56,7 +56,7 @@ def chosen_methods(texts: Sequence[str], preset: str) -> dict[Choice, Method]:
 
 
 def cells(choices: Iterable[Choice], subjects: Iterable[str], preset: str, seeds: Iterable[int]) -> list[CellKey]:
-    """Every cell, in the order in which they are done: subject by subject, so that a table fills row by row."""
+    """Every cell, in the order in which they are done: method by method, as the final table has them."""
     seeds, subjects = list(seeds), list(subjects)
     for subject in subjects:
         if not _SAFE_NAME.fullmatch(subject):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from bench.metrics import METRICS, MetricResult
 from bench.paths import atomic_file
 from bench.records import MetricRecord
+from bench.run.progress import Emit
 from bench.run.regions import REGIONS, mask_of
 from bench.scoring import score
 from bench.subject import Subject
@@ -26,7 +27,7 @@ def score_cell(
     detector: str,
     device: str,
     canvas: str,
-    progress: Callable[[int, int], None],
+    emit: Emit,
 ) -> dict[str, MetricRecord]:
     """Score the test frames of ``subject`` in the video ``frames``; single frames' values go to ``table`` (Parquet).
 
@@ -35,17 +36,22 @@ def score_cell(
     """
     ids, truth = subject.test_ids, subject.root / "ori_imgs"
     word = re.sub(r"[\s|:]+", "-", canvas.strip()) or "own"
+
+    def told(done: int, total: int) -> None:
+        emit({"event": "step", "done": done, "scalars": {}})
+
+    emit({"event": "stage", "stage": "score", "total": len(ids)})
     full = score(
-        frames, truth, expected_ids=ids, metrics=metrics, detector=detector, device=device, canvas=word, progress=progress
+        frames, truth, expected_ids=ids, metrics=metrics, detector=detector, device=device, canvas=word, progress=told
     )  # fmt: skip
     masked = [name for name in metrics if METRICS[name].takes_mask]
-    parts = {
-        region: score(
+    parts: dict[str, dict[str, MetricResult]] = {}
+    for region in REGIONS if masked else ():
+        emit({"event": "stage", "stage": f"score {region}", "total": len(ids)})
+        parts[region] = score(
             frames, truth, expected_ids=ids, metrics=masked, mask=mask_of(subject, region), region=region, canvas=word,
-            min_coverage=0.0,
-        )
-        for region in (REGIONS if masked else ())
-    }  # fmt: skip
+            min_coverage=0.0, progress=told,
+        )  # fmt: skip
     _save(table, ids, full, parts)
     return {
         name: _record(result, {region: results[name].value for region, results in parts.items() if name in results})
