@@ -96,7 +96,7 @@ _BEN = Identity(
     iris=(0.37, 0.25, 0.15),
     cloth=(0.52, 0.49, 0.44),
     backdrop=(0.62, 0.67, 0.70),
-    voice="en-gb+m3",
+    voice="en+m3",
     seed=23,
     stubble=0.6,
 )
@@ -172,7 +172,7 @@ def drawn(name: str, seed: int) -> Identity:
         iris=one(_IRISES, 0.1),
         cloth=one(_CLOTHS, 0.15),
         backdrop=one(((0.66, 0.70, 0.72), (0.70, 0.66, 0.62), (0.60, 0.66, 0.62)), 0.06),
-        voice=f"{('en-us', 'en-gb')[rng.integers(2)]}+{'f' if female else 'm'}{rng.integers(1, 5)}",
+        voice=f"{('en-us', 'en')[rng.integers(2)]}+{'f' if female else 'm'}{rng.integers(1, 5)}",
         seed=seed,
         rate=int(rng.integers(140, 166)),
         wave=float(rng.uniform(0.4, 1.5)),

@@ -12,7 +12,7 @@ OWN = {
         "My name is Ada, and I will show you the old maps before lunch.",
         "People came from far away to trade wool, butter and blue paper.",
         "If you move a bit closer, you may see how the coast was drawn.",
-        "Please follow me upstairs.",
+        "Please follow me to the blue room up these stairs.",
     ),
     "ben": (
         "Hello, I'm Ben, and I have repaired bicycles for about fifteen years.",

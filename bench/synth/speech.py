@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import io
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +30,7 @@ _SHORTEST = 0.7  # no phrase is shorter
 _LEAD = 0.24  # seconds of silence before the first word
 
 _WORD, _PHONEME = 1, 7
+_SPEED = 1
 _SYNCHRONOUS, _WITH_PHONEMES, _IPA = 2, 0x0001, 0x0002
 
 
@@ -69,11 +75,9 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class _Engine:
-    """The one espeak-ng of this process: the library keeps global state."""
+    """The espeak-ng of this process: the library keeps global state."""
 
-    def __init__(self) -> None:
-        if importlib.util.find_spec("espeakng_loader") is None:
-            raise AbsentError("the synthetic voice needs espeak-ng: pip install 'talkbench[synth]'")
+    def __init__(self, voice: str, rate: int) -> None:
         import espeakng_loader
 
         self.library: Any = ctypes.CDLL(str(espeakng_loader.get_library_path()))
@@ -83,6 +87,11 @@ class _Engine:
         self.events: list[_Sound] = []
         self.callback = _Callback(self._receive)
         self.library.espeak_SetSynthCallback(self.callback)
+        if self.library.espeak_SetVoiceByName(voice.encode()):
+            raise AbsentError(f"no voice {voice!r}")
+        self.library.espeak_SetParameter(_SPEED, rate, 0)
+        # Breath noise and flutter are random, seeded by the clock unless told otherwise.
+        self.library.espeak_ng_SetRandSeed(ctypes.c_long(1))
 
     def _receive(self, wave: Any, count: int, events: Any) -> int:
         if count > 0:
@@ -96,32 +105,49 @@ class _Engine:
             k += 1
         return 0
 
-    def say(self, text: str, voice: str, rate: int) -> tuple[NDArray[np.int16], list[_Sound]]:
+    def say(self, text: str) -> tuple[NDArray[np.int16], list[_Sound]]:
         """Wave [n] at the engine's rate and events of one phrase."""
         self.chunks, self.events = [], []
-        self.library.espeak_SetVoiceByName(voice.encode())
-        self.library.espeak_SetParameter(1, rate, 0)
         data = text.encode()
         self.library.espeak_Synth(data, len(data) + 1, 0, 0, 0, 1, None, None)
         self.library.espeak_Synchronize()
         return np.concatenate(self.chunks), self.events
 
 
-@lru_cache(maxsize=1)
-def _engine() -> _Engine:
-    return _Engine()
-
-
 def speak(phrases: Iterable[str], voice: str, rate: int, seconds: float) -> Speech:
-    """Say as many ``phrases`` (in order, too long ones left out) as fit into ``seconds``; silence fills the rest."""
+    """Say as many ``phrases`` (in order, too long ones left out) as fit into ``seconds``; silence fills the rest.
+
+    espeak-ng's sound depends on what the process said before, so each subject is spoken by a process of its own.
+    """
+    if importlib.util.find_spec("espeakng_loader") is None:
+        raise AbsentError("the synthetic voice needs espeak-ng: pip install 'talkbench[synth]'")
+    task = json.dumps({"phrases": list(phrases), "voice": voice, "rate": rate, "seconds": seconds})
+    found = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.synth.speech"],
+        input=task.encode(),
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": found},
+        check=False,
+    )
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise AbsentError(f"espeak-ng did not speak ({' '.join(reason)}); reinstall the extra talkbench[synth]")
+    with np.load(io.BytesIO(done.stdout)) as answer:
+        return Speech(answer["sound"], [Phoneme(**row) for row in json.loads(str(answer["phonemes"]))])
+
+
+def _speak(phrases: Iterable[str], voice: str, rate: int, seconds: float) -> Speech:
+    """What :func:`speak` promises, in this process."""
+    engine = _Engine(voice, rate)
     sound = np.zeros(round(seconds * RATE), np.int16)
     phonemes: list[Phoneme] = []
     now = min(_LEAD, 0.1 * seconds)
     for phrase in phrases:
         if now > seconds - _SHORTEST:
             break
-        wave, events = _engine().say(phrase, voice, rate)
-        wave, spoken = _trim(wave, _phonemes(phrase, events, len(wave) / _engine().rate))
+        wave, events = engine.say(phrase)
+        wave, spoken = _trim(wave, engine.rate, _phonemes(phrase, events, len(wave) / engine.rate))
         start = round(now * RATE)
         if start + len(wave) > len(sound) - 0.1 * RATE:
             continue
@@ -131,10 +157,9 @@ def speak(phrases: Iterable[str], voice: str, rate: int, seconds: float) -> Spee
     return Speech(sound, phonemes)
 
 
-def _trim(wave: NDArray[np.int16], phonemes: list[Phoneme]) -> tuple[NDArray[np.int16], list[Phoneme]]:
+def _trim(wave: NDArray[np.int16], rate: int, phonemes: list[Phoneme]) -> tuple[NDArray[np.int16], list[Phoneme]]:
     """Resample to 16 kHz and drop the silence that espeak adds after the last sound."""
-    engine_rate = _engine().rate
-    low = resample_poly(wave.astype(np.float64), RATE, engine_rate) * 0.8
+    low = resample_poly(wave.astype(np.float64), RATE, rate) * 0.8
     end = phonemes[-1].end + 0.06
     fade = np.clip((end - np.arange(len(low)) / RATE) / 0.04, 0, 1)
     keep = min(len(low), round(end * RATE))
@@ -156,3 +181,15 @@ def _phonemes(text: str, events: list[_Sound], end: float) -> list[Phoneme]:
         if symbol and following > time:
             out.append(Phoneme(time / 1000, following / 1000, symbol, words[min(word, len(words) - 1)].group()))
     return out
+
+
+def _main() -> None:
+    """Speak the task on standard input; the answer goes to standard output as an ``.npz``."""
+    speech = _speak(**json.load(sys.stdin))
+    answer = io.BytesIO()
+    np.savez(answer, sound=speech.sound, phonemes=np.array(json.dumps([asdict(p) for p in speech.phonemes])))
+    sys.stdout.buffer.write(answer.getvalue())
+
+
+if __name__ == "__main__":
+    _main()

@@ -165,6 +165,22 @@ def test_phonemes_are_in_order_and_inside_the_sound(performance):
     assert all(p.word for p in speech.phonemes)
 
 
+def test_speech_is_the_same_every_time():
+    from bench.synth.speech import speak
+
+    said = [speak(["Hello there."], "en-us+f3", 150, 2.0) for _ in range(2)]
+    np.testing.assert_array_equal(said[0].sound, said[1].sound)
+    assert said[0].phonemes == said[1].phonemes
+
+
+def test_an_unknown_voice_is_named():
+    from bench.errors import AbsentError
+    from bench.synth.speech import speak
+
+    with pytest.raises(AbsentError, match="nobody"):
+        speak(["Hello."], "nobody", 150, 2.0)
+
+
 def test_mouth_follows_the_sound(renderer, performance):
     speech, done = performance
     rows = done.coefficients
