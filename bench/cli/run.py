@@ -52,7 +52,9 @@ _EXIT_FAILED, _EXIT_INVALID = 1, 4
     help="Run folder.  [default: runs/<preset>-<methods>-<hash of the request>]",
 )
 @click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Where cells run.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Cells at the same time.")
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Cells at the same time.  [default: on the CPU one a core, on CUDA 1]"
+)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads for each cell.  [default: cores / jobs]")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where methods run."
@@ -63,7 +65,7 @@ _EXIT_FAILED, _EXIT_INVALID = 1, 4
 @JSON
 def command(
     methods: list[str], subjects: list[str], preset: str, seeds: list[int], protocol: str, metrics: list[str],
-    detector: str, out: Path | None, executor: str, jobs: int, threads: int | None, device: str,
+    detector: str, out: Path | None, executor: str, jobs: int | None, threads: int | None, device: str,
     time_limit: float | None, force: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train METHODS on SUBJECTS, render the test split, score it, and keep a record of everything.
@@ -80,6 +82,7 @@ def command(
     if dry_run:
         _show_plan(prepared, as_json)
         return
+    jobs = jobs or system.parallel_cells(system.pick_device(device), len(prepared.jobs))
     threads = threads or max(1, system.cores() // jobs)
     limit = time_limit * 60 if time_limit else None
     records = _run(prepared, jobs, threads, limit, force)

@@ -87,7 +87,7 @@ def run_cell(job: Job, emit: Emit) -> Record:
         canvas=method.info.canvas,
         kind=method.info.kind,
         provenance=_provenance(job, subject, trained, rendered),
-        hardware=system.hardware(),
+        hardware=system.worker_hardware(),
         versions=system.versions(),
         started=started.isoformat(timespec="seconds"),
         seconds=time.perf_counter() - clock,

@@ -102,7 +102,9 @@ def execute(
 
     Closing the iterator (Ctrl-C does) ends the workers; what they had finished stays on disk.
     """
-    environment = os.environ | system.thread_environment(threads) | ({"BENCH_OFFLINE": "1"} if offline else {})
+    environment = (
+        os.environ | system.worker_environment(threads, parallel) | ({"BENCH_OFFLINE": "1"} if offline else {})
+    )
     inbox: queue.Queue[_Message] = queue.Queue()
     waiting, running = list(jobs), set[_Worker]()
     try:

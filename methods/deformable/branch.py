@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from methods.deformable.data import Sample, TrainingData
+from methods.deformable.data import Drivers, Sample, TrainingData
 from methods.deformable.design import Branch, Design
 from methods.deformable.fields import FaceField, MouthField
 from methods.deformable.perceptual import PatchLoss
 from methods.deformable.render import Layer
 from methods.deformable.stage import Stage, field_factor, field_optimizer, load_module, module_state, under, with_prefix
+from methods.fields import initial
 from methods.gaussians import densify
 from methods.gaussians.cloud import GaussianCloud
 
@@ -25,11 +26,18 @@ class BranchStage(Stage):
     """A stage that trains one cloud and its field over the key colour."""
 
     def __init__(
-        self, data: TrainingData, schedule: Branch, field: FaceField | MouthField, perceptual: PatchLoss | None, seed: int
+        self,
+        data: TrainingData,
+        schedule: Branch,
+        field: FaceField | MouthField,
+        perceptual: PatchLoss | None,
+        seed: int,
     ) -> None:
         super().__init__(seed, len(data.ids))
         self.data, self.schedule, self.field, self.perceptual = data, schedule, field.to(data.device), perceptual
         self.total = schedule.iterations
+        if schedule.head_start:
+            self._standardise()
         self.optimizer = field_optimizer(field, schedule.net_gain)
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.cloud = GaussianCloud.random(self._first_points().to(data.device), data.design.embedding, data.extent)
@@ -67,7 +75,8 @@ class BranchStage(Stage):
     def finish(self, it: int, loss: Tensor, layer: Layer, view_centre: Tensor, green_margin: float) -> dict[str, float]:
         """Backward, densification, optimiser steps of iteration ``it``."""
         loss.backward()
-        self.cloud.accumulate(layer.ndc_gradient(), layer.visible)
+        if layer.means2d.grad is not None:  # None once the geometry is frozen
+            self.cloud.accumulate(layer.ndc_gradient(), layer.visible)
         schedule = self.schedule
         due = it > schedule.densify_from and it % schedule.densify_every == 0
         if due and it < schedule.densify_until:
@@ -82,9 +91,16 @@ class BranchStage(Stage):
         self.optimizer.zero_grad(set_to_none=True)
         return {"loss": float(loss.detach()), "gaussians": float(len(self.cloud))}
 
+    def _standardise(self) -> None:
+        """Start the field's nets from the training frames' own statistics."""
+        drivers = [Drivers.of(self.design, self.data.subject.frame(i), self.data.device) for i in self.data.ids]
+        initial.standardise_audio(self.field.audio_net, torch.stack([d.windows for d in drivers]))
+        if isinstance(self.field, FaceField) and self.design.coefficients:
+            initial.standardise_mlp(self.field.expression_net, torch.stack([d.expression for d in drivers]))
+
     def _first_points(self) -> Tensor:
         """[init,3] in the cube ±0.1, or inside the visual hull of the branch's masks."""
-        if not self.schedule.carve:
+        if not self.schedule.head_start:
             return (torch.rand(self.schedule.init, 3, generator=self.generator) * 2 - 1) * _CUBE
         picks = np.linspace(0, len(self.data.ids) - 1, _HULL_VIEWS).round().astype(int)
         samples = [self.data.sample(self.data.ids[i], half=False) for i in picks]
@@ -92,7 +108,12 @@ class BranchStage(Stage):
         found: list[Tensor] = []
         for _ in range(200):
             points = (torch.rand(20_000, 3, generator=self.generator) * 2 - 1) * half
-            seen = torch.stack([_inside(points.to(self.data.device), s, self.region(s)) for s in samples]).float().mean(0).cpu()
+            seen = (
+                torch.stack([_inside(points.to(self.data.device), s, self.region(s)) for s in samples])
+                .float()
+                .mean(0)
+                .cpu()
+            )
             found.append(points[seen >= 0.75])
             if sum(map(len, found)) >= self.schedule.init:
                 break

@@ -36,7 +36,9 @@ class View:
     @staticmethod
     def of(camera: Camera, device: str) -> View:
         """From a subject's camera."""
-        tensors = [torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (camera.viewmat, camera.K, camera.centre)]
+        tensors = [
+            torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (camera.viewmat, camera.K, camera.centre)
+        ]
         return View(tensors[0][None], tensors[1][None], tensors[2], camera.width, camera.height)
 
 

@@ -65,6 +65,9 @@ class Branch:
     xyz_decay: int
     hair_until: int
     """Face: until here hair is ignored in six of seven iterations."""
+    attention_from: int
+    """Face: attention maps are pushed towards zero on lips and hair after this. A short preset waits with it: where action
+    units are mostly 0, the push is all that the expression attention feels at first, and its ReLU dies of it."""
     lpips_from: int
     freeze_from: int
     """Mouth: from here on only colours (and z) learn, over black."""
@@ -74,8 +77,9 @@ class Branch:
     """Screen gradient (NDC) that densifies."""
     limit: int
     """Never more Gaussians than this."""
-    carve: bool = False
-    """Start inside the visual hull of the branch's masks instead of in the cube ±0.1."""
+    head_start: bool = False
+    """Short presets: start inside the visual hull of the branch's masks instead of in the cube ±0.1, and with nets
+    scaled to the training frames (:mod:`methods.fields.initial`)."""
     xyz_gain: float = 1.0
     """Multiplies the means' learning rate (short presets)."""
     net_gain: float = 1.0
@@ -115,6 +119,7 @@ PAPER = Schedule(
         decay_span=49_000,
         xyz_decay=45_000,
         hair_until=0,
+        attention_from=3_000,
         lpips_from=49_000,
         freeze_from=49_000,
         init=10_000,
@@ -132,6 +137,7 @@ PAPER = Schedule(
         decay_span=50_000,
         xyz_decay=45_000,
         hair_until=46_000,
+        attention_from=3_000,
         lpips_from=47_000,
         freeze_from=_UNLIMITED,
         init=2_000,
@@ -160,24 +166,25 @@ def _short(branch: Branch, iterations: int, warm: int, **changes: object) -> Bra
         decay_span=at(branch.decay_span),
         xyz_decay=at(branch.xyz_decay),
         hair_until=at(branch.hair_until) if branch.hair_until else 0,
+        attention_from=(warm + iterations) // 2,
         lpips_from=at(branch.lpips_from),
         freeze_from=at(branch.freeze_from),
-        carve=True,
+        head_start=True,
         **changes,  # type: ignore[arg-type]
     )
 
 
 QUICK = Schedule(
-    mouth=_short(PAPER.mouth, 700, 150, densify_every=50, init=1_500, limit=3_000, xyz_gain=4, net_gain=4),
+    mouth=_short(PAPER.mouth, 450, 100, densify_every=50, init=1_500, limit=3_000, xyz_gain=4, net_gain=4),
     face=_short(
-        PAPER.face, 1_800, 400, densify_every=50, init=5_000, limit=8_000, xyz_gain=4, net_gain=4, half_until=1_200
+        PAPER.face, 1_500, 400, densify_every=50, init=5_000, limit=5_000, xyz_gain=4, net_gain=4, half_until=1_150
     ),
-    fuse=Fuse(iterations=250, lpips_from=125),
+    fuse=Fuse(iterations=150, lpips_from=100),
 )
 STANDARD = Schedule(
-    mouth=_short(PAPER.mouth, 4_000, 500, densify_every=100, init=4_000, limit=8_000, xyz_gain=2, net_gain=2),
+    mouth=_short(PAPER.mouth, 1_500, 200, densify_every=50, init=2_500, limit=5_000, xyz_gain=3, net_gain=3),
     face=_short(
-        PAPER.face, 9_000, 1_200, densify_every=100, init=8_000, limit=20_000, xyz_gain=2, net_gain=2, half_until=4_000
+        PAPER.face, 5_000, 800, densify_every=50, init=8_000, limit=10_000, xyz_gain=3, net_gain=3, half_until=2_500
     ),
-    fuse=Fuse(iterations=1_500, lpips_from=750),
+    fuse=Fuse(iterations=600, lpips_from=300),
 )

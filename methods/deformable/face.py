@@ -38,13 +38,12 @@ class FaceStage(BranchStage):
             drivers = sample.drivers
             deformation = self.field(attention, drivers.windows, drivers.expression, drivers.direct)
         layer = draw(self.cloud, sample.view, deformation, GREEN, attention)
-        layer.means2d.retain_grad()
 
         hair_hidden = schedule.warm < it < schedule.hair_until and it % 7 != 0
         predicted, target = self._pair(it, sample, layer, hair_hidden)
         loss = l1_dssim(predicted, target)
         if it > schedule.warm and deformation is not None:
-            loss = loss + self._regularisers(sample, layer, deformation, hair_hidden)
+            loss = loss + self._regularisers(it, sample, layer, deformation, hair_hidden)
         if it > schedule.lpips_from and self.perceptual is not None:
             lips = sample.lips_mask
             loss = loss + _LPIPS_LIPS * self.perceptual.crop(predicted, target, sample.lips)
@@ -63,11 +62,13 @@ class FaceStage(BranchStage):
             return layer.colour, target
         return paint(layer.colour, sample.hair, GREEN), paint(target, sample.hair, GREEN)
 
-    def _regularisers(self, sample: Sample, layer: Layer, motion: Deformation, hair_hidden: bool) -> Tensor:
+    def _regularisers(self, it: int, sample: Sample, layer: Layer, motion: Deformation, hair_hidden: bool) -> Tensor:
         assert layer.attention is not None
         offsets = (motion.xyz, motion.rotation, motion.opacity, motion.scaling)
         total = _MOTION * torch.stack([o.abs().mean() for o in offsets if o is not None]).sum()
         total = total + _ALPHA * ((1 - layer.alpha) * sample.head + layer.alpha * ~sample.head).mean()
+        if it <= self.schedule.attention_from:
+            return total
         to_audio, to_expression = layer.attention
         total = total + _ATTENTION * mean_over(to_expression, sample.lips_mask)
         if not hair_hidden:

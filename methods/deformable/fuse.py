@@ -60,7 +60,9 @@ class FuseStage(Stage):
         with torch.no_grad():
             face_motion = self.face_field(self._face_encoded, drivers.windows, drivers.expression, drivers.direct)
         mouth_motion = self.mouth_field(self.mouth_field.encode(self.mouth.xyz, self.mouth.embedding), drivers.windows)
-        image = composite(draw(self.face, sample.view, face_motion), draw(self.mouth, sample.view, mouth_motion), canvas)
+        image = composite(
+            draw(self.face, sample.view, face_motion), draw(self.mouth, sample.view, mouth_motion), canvas
+        )
 
         target = sample.target()
         loss = l1_dssim(image, target)
@@ -81,12 +83,16 @@ class FuseStage(Stage):
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         on_device = {k: v.to(self.data.device) for k, v in tensors.items()}
-        self._adopt(GaussianCloud.from_state(under("mouth", on_device)), GaussianCloud.from_state(under("face", on_device)))
+        self._adopt(
+            GaussianCloud.from_state(under("mouth", on_device)), GaussianCloud.from_state(under("face", on_device))
+        )
 
     def model(self) -> dict[str, Tensor]:
         """What rendering needs: raw Gaussians and fields, no optimiser state."""
         keep = {
-            k: v for k, v in self.tensors().items() if ".raw." in k or k.endswith((".extent", ".active_degree", ".statistics"))
+            k: v
+            for k, v in self.tensors().items()
+            if ".raw." in k or k.endswith((".extent", ".active_degree", ".statistics"))
         }
         return {
             **keep,

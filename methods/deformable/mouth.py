@@ -39,7 +39,6 @@ class MouthStage(BranchStage):
         if it >= schedule.warm:
             deformation = self.field(self.field.encode(self.cloud.xyz, self.cloud.embedding), sample.drivers.windows)
         layer = draw(self.cloud, sample.view, deformation, background)
-        layer.means2d.retain_grad()
 
         lips = sample.lips_mask
         target = paint(sample.target(), ~sample.mouth, background)
@@ -59,5 +58,3 @@ class MouthStage(BranchStage):
         if self.done > self.schedule.freeze_from:
             self.cloud.trainable(_COLOUR_ONLY)
             no_gradients(self.field)
-
-

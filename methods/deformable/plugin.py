@@ -77,7 +77,9 @@ class DeformableGaussians:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RecordError(f"{path} is not a finished checkpoint ({error!r}); train again") from error
         if found != (_FORMAT, asdict(self.design)):
-            raise RecordError(f"{path} holds a checkpoint of {card['design'].get('name')!r}, not of {self.design.name!r}")
+            raise RecordError(
+                f"{path} holds a checkpoint of {card['design'].get('name')!r}, not of {self.design.name!r}"
+            )
         return GaussianRenderer(self.design, widths, checkpoint, device)
 
     def _write(self, task: TrainTask, fuse: FuseStage, widths: Widths, lpips_state: str) -> None:
@@ -113,7 +115,9 @@ class GaussianRenderer:
             self.mouth = GaussianCloud.from_state(under("mouth", tensors))
             self.face = GaussianCloud.from_state(under("face", tensors))
         except (KeyError, RuntimeError) as error:
-            raise RecordError(f"{checkpoint}/model.safetensors doesn't fit its model.json ({error}); train again") from error
+            raise RecordError(
+                f"{checkpoint}/model.safetensors doesn't fit its model.json ({error}); train again"
+            ) from error
         for cloud in (self.mouth, self.face):
             cloud.trainable(set())
         with torch.no_grad():

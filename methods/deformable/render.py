@@ -75,9 +75,7 @@ def draw(
         detached_channels=extra,
     )
     planes = image[0].permute(2, 0, 1)
-    return Layer(
-        planes[:3], alpha[0, :, :, 0], info["means2d"], info["radii"][0] > 0, planes[3:] if extra else None
-    )
+    return Layer(planes[:3], alpha[0, :, :, 0], info["means2d"], info["radii"][0] > 0, planes[3:] if extra else None)
 
 
 def composite(face: Layer, mouth: Layer, canvas: Tensor) -> Tensor:

@@ -55,7 +55,9 @@ def face_position(it: int, schedule: Branch, design: Design, data: TrainingData,
     """Face stage: now and then a mouth of a given size or a blink (spec_talkinggaussian §4.2, spec_degstalk §4.2)."""
     progress = it / schedule.curriculum_until
     moving = schedule.warm < it < schedule.curriculum_until
-    by_mouth = (it < schedule.warm and it % 15 == 0) if design.mouth_sampling == "warm-up" else (moving and it % 30 == 0)
+    by_mouth = (
+        (it < schedule.warm and it % 15 == 0) if design.mouth_sampling == "warm-up" else (moving and it % 30 == 0)
+    )
     if by_mouth:
         low, high = float(data.mouth_height.min()), float(data.mouth_height.max())
         low += 0.2 * (high - low)

@@ -87,7 +87,10 @@ class Stage(ABC):
             scalars = self.step(self.done + 1)
             self.done += 1
             if not math.isfinite(scalars["loss"]):
-                raise MethodError(f"the loss became {scalars['loss']} in stage {self.name} at iteration {self.done}: check the subject's masks")
+                where = f"stage {self.name}, iteration {self.done}"
+                raise MethodError(
+                    f"the loss became {scalars['loss']} ({where}): check the subject's masks with `bench data verify`"
+                )
             last = self.done == self.total
             if self.done % _REPORT_EVERY == 0 or last:
                 progress.step(self.done, scalars)
@@ -111,7 +114,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise RecordError(f"{path} can't be read ({error}); remove the cell's checkpoint folder and train again") from error
+        raise RecordError(
+            f"{path} can't be read ({error}); remove the cell's checkpoint folder and train again"
+        ) from error
 
 
 def field_optimizer(field: nn.Module, gain: float) -> torch.optim.AdamW:
@@ -134,7 +139,9 @@ def module_state(prefix: str, module: nn.Module, optimizer: torch.optim.Optimize
     return out
 
 
-def load_module(prefix: str, module: nn.Module, optimizer: torch.optim.Optimizer | None, tensors: dict[str, Tensor]) -> None:
+def load_module(
+    prefix: str, module: nn.Module, optimizer: torch.optim.Optimizer | None, tensors: dict[str, Tensor]
+) -> None:
     """The inverse of :func:`module_state`."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():

@@ -58,7 +58,12 @@ class TriplaneEncoder(nn.Module):
     """
 
     def __init__(
-        self, levels: int = 12, base: float = 16, desired: float = 38.4, log2_table: int = 17, bound: float = 0.15,
+        self,
+        levels: int = 12,
+        base: float = 16,
+        desired: float = 38.4,
+        log2_table: int = 17,
+        bound: float = 0.15,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()

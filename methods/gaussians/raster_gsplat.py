@@ -9,8 +9,15 @@ from bench.errors import AbsentError
 
 
 def rasterize_gsplat(
-    cloud: tuple[Tensor, Tensor, Tensor, Tensor], colors: Tensor, viewmats: Tensor, Ks: Tensor, size: tuple[int, int],
-    near_plane: float, eps2d: float, backgrounds: Tensor | None, detached: int,
+    cloud: tuple[Tensor, Tensor, Tensor, Tensor],
+    colors: Tensor,
+    viewmats: Tensor,
+    Ks: Tensor,
+    size: tuple[int, int],
+    near_plane: float,
+    eps2d: float,
+    backgrounds: Tensor | None,
+    detached: int,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """:func:`methods.gaussians.rasterize` on gsplat; arguments checked there.
 

@@ -22,7 +22,14 @@ class Project(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, viewmats: Tensor, Ks: Tensor, *view: Any
+        ctx: Any,
+        means: Tensor,
+        quats: Tensor,
+        scales: Tensor,
+        opacities: Tensor,
+        viewmats: Tensor,
+        Ks: Tensor,
+        *view: Any,
     ) -> tuple[Tensor, ...]:
         """``view``: width, height, eps2d, near_plane. Opacities only bound the radii and get no gradient here."""
         cloud = [kernels.array(t) for t in (means, quats, scales, opacities)]
@@ -66,8 +73,15 @@ class Composite(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, means2d: Tensor, conics: Tensor, opacities: Tensor, colors: Tensor, backgrounds: Tensor | None,
-        footprints: tuple[Tensor, Tensor, Tensor], size: tuple[int, int], detached: int,
+        ctx: Any,
+        means2d: Tensor,
+        conics: Tensor,
+        opacities: Tensor,
+        colors: Tensor,
+        backgrounds: Tensor | None,
+        footprints: tuple[Tensor, Tensor, Tensor],
+        size: tuple[int, int],
+        detached: int,
     ) -> tuple[Tensor, Tensor]:
         """``footprints``: depths, variances, radii. ``size``: width, height. The last ``detached`` channels move colours only."""
         width, height = size
@@ -113,8 +127,15 @@ class Composite(Function):
 
 
 def rasterize_native(
-    cloud: tuple[Tensor, Tensor, Tensor, Tensor], colors: Tensor, viewmats: Tensor, Ks: Tensor, size: tuple[int, int],
-    near_plane: float, eps2d: float, backgrounds: Tensor | None, detached: int,
+    cloud: tuple[Tensor, Tensor, Tensor, Tensor],
+    colors: Tensor,
+    viewmats: Tensor,
+    Ks: Tensor,
+    size: tuple[int, int],
+    near_plane: float,
+    eps2d: float,
+    backgrounds: Tensor | None,
+    detached: int,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """:func:`methods.gaussians.rasterize` on the compiled kernels; arguments checked there."""
     means2d, conics, depths, variances, radii = Project.apply(*cloud, viewmats, Ks, *size, eps2d, near_plane)

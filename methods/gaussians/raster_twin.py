@@ -29,8 +29,16 @@ def rotation_matrices(quats: Tensor) -> Tensor:
 
 
 def project(
-    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, view: Tensor, K: Tensor, width: int, height: int,
-    eps2d: float, near_plane: float,
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    view: Tensor,
+    K: Tensor,
+    width: int,
+    height: int,
+    eps2d: float,
+    near_plane: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Footprints of N Gaussians in one camera: means2d [N,2], covariances [N,3] (xx, xy, yy), depths [N], radii [N]."""
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
@@ -67,7 +75,13 @@ def _radii(
 
 
 def composite_tile(
-    pixels: Tensor, means2d: Tensor, conics: Tensor, opacities: Tensor, colors: Tensor, background: Tensor, detached: int
+    pixels: Tensor,
+    means2d: Tensor,
+    conics: Tensor,
+    opacities: Tensor,
+    colors: Tensor,
+    background: Tensor,
+    detached: int,
 ) -> tuple[Tensor, Tensor]:
     """Colours [P,D] and alphas [P] at pixel centres [P,2] of K Gaussians, nearest first."""
     dx, dy = (pixels[:, None, :] - means2d[None]).unbind(-1)  # [P,K]
@@ -89,8 +103,16 @@ def composite_tile(
 
 
 def composite(
-    means2d: Tensor, covariances: Tensor, depths: Tensor, radii: Tensor, opacities: Tensor, colors: Tensor,
-    background: Tensor, width: int, height: int, detached: int,
+    means2d: Tensor,
+    covariances: Tensor,
+    depths: Tensor,
+    radii: Tensor,
+    opacities: Tensor,
+    colors: Tensor,
+    background: Tensor,
+    width: int,
+    height: int,
+    detached: int,
 ) -> tuple[Tensor, Tensor]:
     """One image [D,H,W] and its alpha [H,W]."""
     order = torch.argsort(depths.detach(), stable=True)
@@ -105,7 +127,11 @@ def composite(
         for x in range(0, width, TILE):
             w, h = min(TILE, width - x), min(TILE, height - y)
             corner = means2d.new_tensor([x, y])
-            near = ((centre + reach > corner) & (centre - reach < corner + corner.new_tensor([w, h]))).all(-1).nonzero()[:, 0]
+            near = (
+                ((centre + reach > corner) & (centre - reach < corner + corner.new_tensor([w, h])))
+                .all(-1)
+                .nonzero()[:, 0]
+            )
             if len(near) == 0:
                 row.append((background[:, None, None].expand(-1, h, w), means2d.new_zeros(h, w)))
                 continue
@@ -120,8 +146,15 @@ def composite(
 
 
 def rasterize_twin(
-    cloud: tuple[Tensor, Tensor, Tensor, Tensor], colors: Tensor, viewmats: Tensor, Ks: Tensor, size: tuple[int, int],
-    near_plane: float, eps2d: float, backgrounds: Tensor | None, detached: int,
+    cloud: tuple[Tensor, Tensor, Tensor, Tensor],
+    colors: Tensor,
+    viewmats: Tensor,
+    Ks: Tensor,
+    size: tuple[int, int],
+    near_plane: float,
+    eps2d: float,
+    backgrounds: Tensor | None,
+    detached: int,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """:func:`methods.gaussians.rasterize` in torch; arguments checked there."""
     if backgrounds is None:

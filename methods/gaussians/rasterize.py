@@ -72,7 +72,15 @@ def rasterize(
     if draw is rasterize_twin and not means.is_cuda:
         _check_finite(means=means, quats=quats, scales=scales, opacities=opacities, colors=colors)
     image, alpha, info = draw(
-        cloud, colors, viewmats, Ks, (int(width), int(height)), float(near_plane), float(eps2d), backgrounds, detached_channels
+        cloud,
+        colors,
+        viewmats,
+        Ks,
+        (int(width), int(height)),
+        float(near_plane),
+        float(eps2d),
+        backgrounds,
+        detached_channels,
     )
     if info["means2d"].requires_grad:
         info["means2d"].retain_grad()
@@ -92,7 +100,12 @@ def _choose(backend: str, means: Tensor) -> str:
 
 
 def _check(
-    cloud: tuple[Tensor, Tensor, Tensor, Tensor], colors: Tensor, viewmats: Tensor, Ks: Tensor, width: int, height: int,
+    cloud: tuple[Tensor, Tensor, Tensor, Tensor],
+    colors: Tensor,
+    viewmats: Tensor,
+    Ks: Tensor,
+    width: int,
+    height: int,
     backgrounds: Tensor | None,
 ) -> None:
     """Shapes, types and sizes; one plain line for what does not fit."""
@@ -108,7 +121,9 @@ def _check(
         if tensor.shape != shape:
             raise ValueError(f"{name} must have shape {list(shape)}, not {list(tensor.shape)}")
         if tensor.dtype != cloud[0].dtype or tensor.device != cloud[0].device:
-            raise ValueError(f"{name} must be {cloud[0].dtype} on {cloud[0].device} as means, not {tensor.dtype} on {tensor.device}")
+            raise ValueError(
+                f"{name} must be {cloud[0].dtype} on {cloud[0].device} as means, not {tensor.dtype} on {tensor.device}"
+            )
     if cloud[0].dtype not in (torch.float32, torch.float64):
         raise ValueError(f"means must be float32 or float64, not {cloud[0].dtype}")
     if c < 1 or not 1 <= channels <= MAX_CHANNELS:

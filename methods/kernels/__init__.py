@@ -3,8 +3,8 @@
 ``native`` is the compiled module, or ``None`` where it was not built; every kernel has a pure-torch twin that takes
 over then (correct, 30 to 70 times slower), with one warning that says so. Environment:
 
-* ``TALKBENCH_THREADS``: threads of the kernels (default: the CPUs this process may use). Results never depend on it.
-* ``TALKBENCH_KERNELS``: ``avx2`` or ``portable`` forces that path, ``off`` the torch twins (default: the best there is).
+* ``BENCH_THREADS``: threads of the kernels (default: the CPUs this process may use). Results never depend on it.
+* ``BENCH_KERNELS``: ``avx2`` or ``portable`` forces that path, ``off`` the torch twins (default: the best there is).
 
 In a source checkout ``pip install -e . --no-deps --no-build-isolation`` builds the module, and again after a change.
 """
@@ -25,7 +25,7 @@ _REMEDY = "reinstall talkbench with a C++17 compiler at hand (`pip install .`)"
 
 
 def _load() -> ModuleType | None:
-    choice = os.environ.get("TALKBENCH_KERNELS", "auto")
+    choice = os.environ.get("BENCH_KERNELS", "auto")
     if choice == "off":
         return None
     try:
@@ -33,7 +33,7 @@ def _load() -> ModuleType | None:
     except ImportError:
         return None
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    module.set_threads(int(os.environ.get("TALKBENCH_THREADS", cpus)))
+    module.set_threads(int(os.environ.get("BENCH_THREADS", cpus)))
     if choice != "auto":
         module.use_path(choice)
     return module
@@ -48,7 +48,9 @@ def available() -> bool:
     global _warned
     if native is None and not _warned:
         _warned = True
-        warnings.warn(f"talkbench's compiled CPU kernels are not here; slow torch code runs instead: {_REMEDY}", stacklevel=3)
+        warnings.warn(
+            f"talkbench's compiled CPU kernels are not here; slow torch code runs instead: {_REMEDY}", stacklevel=3
+        )
     return native is not None
 
 

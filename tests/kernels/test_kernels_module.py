@@ -40,12 +40,12 @@ def run_python(code, **environment):
 
 @needs_native
 def test_without_the_module_the_twin_runs_and_says_so_once():
-    absent = run_python(RENDER, TALKBENCH_KERNELS="off")
+    absent = run_python(RENDER, BENCH_KERNELS="off")
     name, heard, value = absent[0].split()
     assert (name, heard) == ("none", "1")
     assert "slow torch code" in absent[1]
     assert "pip install" in absent[1]
-    portable = run_python(RENDER, TALKBENCH_KERNELS="portable")[0].split()
+    portable = run_python(RENDER, BENCH_KERNELS="portable")[0].split()
     assert portable[:2] == ["portable", "0"]
     assert float(portable[2]) == pytest.approx(float(value), abs=2e-3)
 

@@ -21,6 +21,7 @@ from methods.deformable.fields import FaceField, MouthField, _with_constant
 from methods.deformable.plugin import DeformableGaussians
 from methods.deformable.sampling import Sampler, face_position, mouth_position
 from methods.degstalk.plugin import Degstalk
+from methods.fields import initial
 
 TINY = designs.Schedule(
     mouth=designs._short(designs.PAPER.mouth, 12, 4, densify_every=3, init=60, limit=120),
@@ -101,7 +102,9 @@ def test_sampler_never_hangs_and_favours_the_window(data: TrainingData):
     assert impossible == 1
     wide = {mouth_position(1, TINY.mouth, data, sampler) for _ in range(20)}
     assert all(data.lips_part[p] == data.lips_part.max() for p in wide)
-    blinks = [face_position(7, dataclasses.replace(TINY.face, warm=3), Degstalk.design, data, sampler) for _ in range(5)]
+    blinks = [
+        face_position(7, dataclasses.replace(TINY.face, warm=3), Degstalk.design, data, sampler) for _ in range(5)
+    ]
     assert all(0 <= p < len(data.ids) for p in blinks)
 
 
@@ -135,7 +138,9 @@ def test_training_is_deterministic_and_survives_interruption(kind, toy_subject: 
     assert fingerprint(tmp_path / "whole") != fingerprint(tmp_path / "other")
 
     conditioning = [Conditioning(toy_subject.frame(i), toy_subject, method.info.sees) for i in toy_subject.test_ids]
-    frames = list(checked_frames(method.info, conditioning, method.load(tmp_path / "whole", "cpu").render(conditioning)))
+    frames = list(
+        checked_frames(method.info, conditioning, method.load(tmp_path / "whole", "cpu").render(conditioning))
+    )
     assert len(frames) == len(toy_subject.test_ids)
 
 
@@ -151,8 +156,22 @@ def test_a_checkpoint_of_another_method_is_refused(toy_subject: Subject, tmp_pat
 
 def test_a_loss_that_is_not_a_number_ends_the_training(toy_subject: Subject, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(FaceStage, "step", lambda self, it: {"loss": float("nan")})
-    with pytest.raises(MethodError, match="stage face at iteration 1"):
+    with pytest.raises(MethodError, match="stage face, iteration 1"):
         train(shortened(Degstalk()), toy_subject, tmp_path / "c")
+
+
+def test_short_presets_start_with_audio_that_is_heard():
+    torch.manual_seed(0)
+    windows = torch.randn(20, 8, 32, 16) + 3
+    field = FaceField(Degstalk.design, 32, 50)
+    before = torch.stack([field.hear(w) for w in windows]).std(0).mean()
+    initial.standardise_audio(field.audio_net, windows)
+    codes = field.audio_net(windows.flatten(0, 1))
+    assert before < 0.02
+    assert codes.std(0) == pytest.approx(np.full(32, 0.5), rel=1e-3)
+    assert codes.mean(0).abs().max() < 1e-3
+    initial.standardise_mlp(field.expression_net, 0.1 * torch.rand(40, 50))
+    assert field.expression_net(torch.rand(50)).isfinite().all()
 
 
 def test_short_presets_keep_the_paper_proportions():
