@@ -55,7 +55,17 @@ def bench(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """The main job on the embedded subjects."""
     session.install(".")
-    session.run("bench", "run", "--methods", "degstalk,talkinggaussian", "--subjects", "ada,ben", "--preset", "quick", *session.posargs)
+    session.run(
+        "bench",
+        "run",
+        "--methods",
+        "degstalk,talkinggaussian",
+        "--subjects",
+        "ada,ben",
+        "--preset",
+        "quick",
+        *session.posargs,
+    )
 
 
 @nox.session

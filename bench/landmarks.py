@@ -65,7 +65,7 @@ class MediaPipe:
 
     def __init__(self, device: str = "cpu") -> None:
         """Load the model; it runs on the CPU whatever ``device`` is."""
-        with _silent_stderr():
+        with silent_stderr():
             from mediapipe.python.solutions import face_mesh
 
             self._mesh = face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True)
@@ -79,7 +79,7 @@ class MediaPipe:
         side = max(height, width)
         # Its projection of a tilted face is exact for square pictures only; padding doesn't move the pixels.
         square = np.pad(frame, ((0, side - height), (0, side - width), (0, 0)))
-        with _silent_stderr() if self._chatters else nullcontext():
+        with silent_stderr() if self._chatters else nullcontext():
             faces = self._mesh.process(square).multi_face_landmarks
         if not faces:
             return None
@@ -182,7 +182,7 @@ def best_available(device: str = "cpu") -> Detector:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[Any]:
+def silent_stderr() -> Iterator[Any]:
     """Keep a C++ library's chatter off the terminal: it writes to the file descriptor, past ``sys.stderr``."""
     sys.stderr.flush()
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)

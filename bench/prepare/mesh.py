@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import DataError
-from bench.landmarks import MEDIAPIPE_TO_IBUG, _silent_stderr
+from bench.landmarks import MEDIAPIPE_TO_IBUG, silent_stderr
 from bench.paths import atomic_file
 from bench.prepare.steps import Job, Made, Step
 
@@ -35,12 +35,12 @@ def detect(job: Job) -> tuple[Mesh, NDArray[np.bool_]]:
 
     side = max(job.size)
     mesh = np.full((job.frames, POINTS, 3), np.nan, np.float32)
-    with _silent_stderr():
+    with silent_stderr():
         model = FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True)
     with model:
         quiet = True  # it chatters until it has seen a face
         for i in job.track(range(job.frames), "mesh", job.frames):
-            with Image.open(job.image(i)) as picture, _silent_stderr() if quiet else nullcontext():
+            with Image.open(job.image(i)) as picture, silent_stderr() if quiet else nullcontext():
                 found = model.process(_square(picture, side)).multi_face_landmarks
             quiet = quiet and not found
             if found:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from bench import classes
 from bench.errors import AbsentError, DataError
-from bench.landmarks import _silent_stderr
+from bench.landmarks import silent_stderr
 from bench.paths import atomic_file
 from bench.prepare.steps import Job, Made, Options, Step
 
@@ -36,7 +36,7 @@ class Parser:
         except ImportError as error:
             raise AbsentError(f"ai-edge-litert can't be imported ({error}); pip install 'talkbench[parser]'") from error
         try:
-            with _silent_stderr():
+            with silent_stderr():
                 self._model: Any = Interpreter(str(path), num_threads=2)
                 self._model.allocate_tensors()
             (entry,), (answer,) = self._model.get_input_details(), self._model.get_output_details()

@@ -78,7 +78,7 @@ def run_cell(job: Job, emit: Emit) -> Record:
         status="invalid" if invalid else "ok",
         error="; ".join(invalid) or None,
         metrics=scores,
-        fps=rendered.fps,
+        fps=rendered.fps if method.info.kind != "reference" else Fps(),  # copying a picture isn't rendering
         train_seconds=trained.seconds,
         peak_memory_bytes=peak,
         frames=len(subject.test_ids),

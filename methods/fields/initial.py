@@ -7,25 +7,19 @@ from torch import Tensor, nn
 
 from methods.fields.audio import AudioNet
 
-_CODE = 0.5
-"""Deviation of the audio code: louder, and the decoder learns the training sound by heart instead of the expression."""
 _LEAST = 0.05
 """Smallest deviation that is scaled up to 1: a net whose input hardly ever changes must not be amplified without bound."""
 
 
 @torch.no_grad()
 def standardise_audio(net: AudioNet, windows: Tensor) -> None:
-    """Make each channel of each layer zero in mean and one in deviation over ``windows`` [n,8,C,L]; the code, :data:`_CODE`.
+    """Make each channel of each layer zero in mean and one in deviation over ``windows`` [n,8,C,L].
 
     At PyTorch's initial values the codes of a video differ by about 0.0015 around a mean of length 0.5: the decoder hears
     next to nothing for its first thousands of iterations, which a short preset doesn't have.
     """
     signal = _through(list(net.convolutions), windows.flatten(0, 1))[:, :, 0]
     _through(list(net.head), signal)
-    last = net.head[-1]
-    assert isinstance(last, nn.Linear)
-    last.weight.mul_(_CODE)
-    last.bias.mul_(_CODE)
 
 
 @torch.no_grad()

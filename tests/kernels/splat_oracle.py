@@ -29,7 +29,9 @@ def cameras(width, height, count=1, dtype=torch.float32):
         view[:3, 3] = torch.tensor([0.05, -0.1, 4.0])
         views.append(view)
         f = 1.9 * width
-        Ks.append(torch.tensor([[f, 0, width / 2 + 1], [0, 1.05 * f, height / 2 - 0.7], [0, 0, 1]], dtype=torch.float64))
+        Ks.append(
+            torch.tensor([[f, 0, width / 2 + 1], [0, 1.05 * f, height / 2 - 0.7], [0, 0, 1]], dtype=torch.float64)
+        )
     return torch.stack(views).float().to(dtype), torch.stack(Ks).float().to(dtype)
 
 
