@@ -115,13 +115,14 @@ def _report(prepared: Prepared) -> Path:
 
 
 def _show(prepared: Prepared, records: list[Record], report: Path, as_json: bool) -> None:
-    from bench.run import summary
+    from bench.report.tables import to_rich
+    from bench.run.summary import document
 
     if as_json:
-        emit(summary.document(prepared.run.root, records))
+        emit(document(prepared.run.root, records))
         return
     out = console()
-    out.print(summary.table(records))
+    out.print(to_rich(prepared.run.root))
     out.print(f"run     {prepared.run.root}\nreport  {report}", soft_wrap=True)
     for record in records:
         if record.error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -194,18 +194,33 @@ def to_summary(run: Path) -> list[dict[str, Any]]:
     ]
 
 
+def _with_subjects(rows: Iterable[Row]) -> Iterator[tuple[Row, str]]:
+    """Each method's rows subject by subject, then its mean, with what to put under ``subject``."""
+    for row in rows:
+        if len(row.children) > 1:
+            yield from ((child, _subject(child)) for child in row.children)
+            yield row, "mean"
+        else:
+            yield row, _subject(row.children[0]) if row.children else "—"
+
+
+def _subject(row: Row) -> str:
+    assert row.key is not None
+    return f"{row.key.subject} (seed {row.key.seed})" if row.key.seed else row.key.subject
+
+
 def to_markdown(run: Path) -> str:
-    """The summary of a run folder as a Markdown table, means only."""
+    """The summary of a run folder as a Markdown table."""
     summary = summarize(load(run))
     shown = summary.section("main")
-    head = ["method", "kind", *(_title(column) for column in shown), "frames", "canvas"]
+    head = ["method", "subject", *(_title(column) for column in shown), "frames", "canvas"]
     lines = [head, ["---", "---", *("---:" for _ in shown), "---:", "---"]]
-    for row in summary.rows:
+    for row, subject in _with_subjects(summary.rows):
         pairs = [(column, row.values[column.key]) for column in shown]
         texts = [f"**{column.text(value)}**" if value.best else column.text(value) for column, value in pairs]
         if row.status != "ok":
             texts = [row.status] * len(shown)
-        lines.append([row.method, row.kind or "—", *texts, row.coverage(shown), row.canvas or "—"])
+        lines.append([row.method, subject, *texts, row.coverage(shown), row.canvas or "—"])
     return "".join(f"| {' | '.join(_markdown(text) for text in line)} |\n" for line in lines)
 
 
@@ -228,7 +243,7 @@ def to_csv(run: Path) -> str:
 
 
 def to_rich(run: Path) -> Table:
-    """The summary of a run folder as a table for the terminal, means only."""
+    """The summary of a run folder as a table for the terminal."""
     from rich.table import Table
     from rich.text import Text
 
@@ -236,18 +251,21 @@ def to_rich(run: Path) -> Table:
     shown = [c for c in summary.section("main") if any(row.values[c.key].value is not None for row in summary.rows)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("method", overflow="fold", min_width=15)
+    table.add_column("subject", overflow="fold")
     for column in shown:
         table.add_column(_title(column).replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column("frames", justify="right", min_width=7)
     table.add_column("canvas", overflow="fold", min_width=10)
-    for row in summary.rows:
+    for row, subject in _with_subjects(summary.rows):
+        last = subject == "mean"
         if row.status != "ok":
-            table.add_row(Text(row.method), Text(row.status, "red" if row.error else "dim"))
+            table.add_row(Text(row.method), Text(subject), Text(row.status, "red" if row.error else "dim"))
             continue
         pairs = [(column, row.values[column.key]) for column in shown]
         texts = [Text(column.text(value).split(" ")[0], "bold" if value.best else "") for column, value in pairs]
-        style = "dim" if row.is_reference else ""
-        table.add_row(Text(row.method), *texts, row.coverage(shown), Text(row.canvas or "—"), style=style)
+        style = "dim" if row.is_reference and not last else ""
+        names = Text(row.method), Text(subject)
+        table.add_row(*names, *texts, row.coverage(shown), Text(row.canvas or "—"), style=style, end_section=last)
     return table
 
 

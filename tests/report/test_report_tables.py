@@ -8,8 +8,10 @@ import json
 from statistics import fmean
 
 import pytest
+from click.testing import CliRunner
 from make_run import HOSTILE
 
+from bench.cli import main
 from bench.errors import RecordError
 from bench.records import load_record, save
 from bench.report.data import load
@@ -195,3 +197,11 @@ def test_terminal_table_shows_every_method(fabricated, rows):
 def test_not_a_run(tmp_path):
     with pytest.raises(RecordError, match="is not a run folder"):
         summary_rows(tmp_path)
+
+
+def test_the_verb_prints_the_table_and_writes_nothing(own_run):
+    done = CliRunner().invoke(main, ["report", str(own_run), "--table", "md"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.stdout == to_markdown(own_run)
+    assert "| mean |" in done.stdout
+    assert not (own_run / "report/index.html").exists()
