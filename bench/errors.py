@@ -26,6 +26,10 @@ class BenchError(Exception):
     exit_code = 1
 
 
+class BenchWarning(UserWarning):
+    """Something goes on, but not as it should: shown to the user once, with the remedy."""
+
+
 class UsageError(BenchError):
     """The command line or configuration asks for something that can't be."""
 

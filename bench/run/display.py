@@ -29,6 +29,7 @@ class Display:
     def __init__(self, run: RunFolder, cells: int) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._run, self._cells, self._ended = run, cells, 0
+        self._notes: set[str] = set()
         self._tasks: dict[CellKey, TaskID] = {}
         self._bars = Progress(
             SpinnerColumn(),
@@ -60,7 +61,9 @@ class Display:
     def event(self, cell: CellKey, event: dict[str, Any]) -> None:
         """See :class:`bench.run.executor.Watcher`."""
         task = self._tasks[cell]
-        if event["event"] == "stage":
+        if event["event"] == "note":
+            self.note(event["text"])
+        elif event["event"] == "stage":
             self._bars.reset(task, total=event["total"] or None, stage=event["stage"], scalars="")
             if not self._console.is_terminal:
                 self._console.print(f"      {_title(cell)}: {event['stage']}")
@@ -83,7 +86,10 @@ class Display:
         self._console.print(f"{escape(head)} {_title(cell)}: {text}")
 
     def note(self, text: str) -> None:
-        """One line for the user."""
+        """One line for the user; the same line is shown once."""
+        if text in self._notes:
+            return
+        self._notes.add(text)
         self._console.print(f"[yellow]note:[/yellow] {escape(text)}")
 
 

@@ -50,9 +50,10 @@ class _Worker:
         with folder.log.open("ab") as log:
             log.write(f"--- {self.started.isoformat(timespec='seconds')} {job.cell.name}\n".encode())
             log.flush()
+            # -P: in a source checkout the current folder's packages, not compiled, would hide the installed ones.
             # The lock goes along: while an orphan is still dying, nobody else may work in this run folder.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bench.run.worker", job.model_dump_json(), str(writer)],
+                [sys.executable, "-P", "-m", "bench.run.worker", job.model_dump_json(), str(writer)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writer, lock), env=environment,
             )  # fmt: skip
         os.close(writer)

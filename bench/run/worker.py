@@ -13,9 +13,10 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, BenchWarning
 from bench.run.layout import Job
 
 
@@ -30,6 +31,12 @@ def main() -> None:
         def emit(event: dict[str, Any]) -> None:
             events.write(json.dumps(event) + "\n")
 
+        def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+            print(f"{category.__name__}: {message}", file=sys.stderr)
+            if issubclass(category, BenchWarning):
+                emit({"event": "note", "text": str(message)})
+
+        warnings.showwarning = show
         try:
             from bench.run.cell import run_cell
 

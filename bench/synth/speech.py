@@ -124,7 +124,7 @@ def speak(phrases: Iterable[str], voice: str, rate: int, seconds: float) -> Spee
     task = json.dumps({"phrases": list(phrases), "voice": voice, "rate": rate, "seconds": seconds})
     found = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, "-m", "bench.synth.speech"],
+        [sys.executable, "-P", "-m", "bench.synth.speech"],
         input=task.encode(),
         capture_output=True,
         env={**os.environ, "PYTHONPATH": found},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+import warnings
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.errors import AbsentError
+from bench.errors import AbsentError, BenchWarning
 from bench.metrics import lpips
 
 _LEAST = 32
@@ -30,7 +30,7 @@ class PatchLoss:
         try:
             network = lpips.load(device)
         except AbsentError as error:
-            logging.getLogger(__name__).warning("training without the LPIPS terms: %s", error)
+            warnings.warn(f"training without the LPIPS terms: {error}", BenchWarning, stacklevel=2)
             return None, f"absent: {error}"
         return PatchLoss(network), "alex"
 

@@ -21,6 +21,8 @@ from types import ModuleType
 import numpy as np
 from torch import Tensor
 
+from bench.errors import BenchWarning
+
 _REMEDY = "reinstall talkbench with a C++17 compiler at hand (`pip install .`)"
 
 
@@ -49,7 +51,9 @@ def available() -> bool:
     if native is None and not _warned:
         _warned = True
         warnings.warn(
-            f"talkbench's compiled CPU kernels are not here; slow torch code runs instead: {_REMEDY}", stacklevel=3
+            f"talkbench's compiled CPU kernels are not here; slow torch code runs instead: {_REMEDY}",
+            BenchWarning,
+            stacklevel=3,
         )
     return native is not None
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.contract import Conditioning, MethodInfo, TrainTask
-from bench.errors import MethodError
+from bench.errors import BenchWarning, MethodError
 from bench.paths import write_text
 
 
@@ -29,6 +30,7 @@ class Well:
     info = info("t-well")
 
     def train(self, task: TrainTask) -> None:
+        warnings.warn("t-well runs slowly: buy a faster grey", BenchWarning, stacklevel=2)
         task.progress.stage("only", 3)
         for done in (1, 2, 3):
             task.progress.step(done, {"loss": 1 / done})

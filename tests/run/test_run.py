@@ -241,3 +241,21 @@ def test_the_see_gate_opens_only_what_is_declared(toy_subject):
     for part in ("expression", "eyelid", "action_units", "torso_canvas", "hair_canvas", "ground_truth", "landmarks"):
         with pytest.raises(MethodError, match=r"MethodInfo\.sees doesn't declare"):
             getattr(item, part)
+
+
+def test_a_methods_warning_is_shown_once(plugins, toy_folder, tmp_path):
+    """Only warnings meant for the user (BenchWarning): two cells give the same one here."""
+    result = bench(
+        "run", "--methods", "t-well", "--subjects", toy_folder, "--seeds", "0,1", "--out", tmp_path / "r", *FAST
+    )
+    assert result.exit_code == 0
+    assert result.stderr.count("note: t-well runs slowly: buy a faster grey") == 1
+
+
+def test_workers_use_the_installed_packages(toy_folder, tmp_path, monkeypatch):
+    """A checkout's own folders, where nothing is compiled, must not hide them."""
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods/__init__.py").write_text("raise ImportError('the wrong methods')")
+    monkeypatch.chdir(tmp_path)
+    document = bench_json("run", "--methods", "mean-frame", "--subjects", toy_folder, "--out", tmp_path / "r", *FAST)
+    assert document["cells"][0]["status"] == "ok"
