@@ -28,7 +28,7 @@ def test_the_tutorial_runs(toy_folder: Path, tmp_path: Path):
     (info / "entry_points.txt").write_text(f"[bench.methods]\n{entry[1]} = {entry[2]}\n")
     (tmp_path / "my_method.py").write_text(code[1])
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-c", "from bench.cli import main; main()", "run", "--methods", "my-method"]
+    command = [sys.executable, "-P", "-c", "from bench.cli import main; main()", "run", "--methods", "my-method"]
     command += ["--subjects", str(toy_folder), "--metrics", "psnr", "--out", str(tmp_path / "run"), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, check=False)
     assert done.returncode == 0, done.stderr

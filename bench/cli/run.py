@@ -55,7 +55,13 @@ _EXIT_FAILED, _EXIT_INVALID = 1, 4
 @click.option(
     "--jobs", type=click.IntRange(1), help="Cells at the same time.  [default: on the CPU one a core, on CUDA 1]"
 )
-@click.option("--threads", type=click.IntRange(1), help="CPU threads for each cell.  [default: cores / jobs]")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPU threads for each cell (more gain little).",
+)
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where methods run."
 )
@@ -65,7 +71,7 @@ _EXIT_FAILED, _EXIT_INVALID = 1, 4
 @JSON
 def command(
     methods: list[str], subjects: list[str], preset: str, seeds: list[int], protocol: str, metrics: list[str],
-    detector: str, out: Path | None, executor: str, jobs: int | None, threads: int | None, device: str,
+    detector: str, out: Path | None, executor: str, jobs: int | None, threads: int, device: str,
     time_limit: float | None, force: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train METHODS on SUBJECTS, render the test split, score it, and keep a record of everything.
@@ -83,7 +89,6 @@ def command(
         _show_plan(prepared, as_json)
         return
     jobs = jobs or system.parallel_cells(system.pick_device(device), len(prepared.jobs))
-    threads = threads or max(1, system.cores() // jobs)
     limit = time_limit * 60 if time_limit else None
     records = _run(prepared, jobs, threads, limit, force)
     report = _report(prepared)

@@ -177,7 +177,7 @@ def _short(branch: Branch, iterations: int, warm: int, **changes: object) -> Bra
 QUICK = Schedule(
     mouth=_short(PAPER.mouth, 450, 100, densify_every=50, init=1_500, limit=3_000, xyz_gain=4, net_gain=4),
     face=_short(
-        PAPER.face, 1_500, 400, densify_every=50, init=5_000, limit=5_000, xyz_gain=4, net_gain=4, half_until=1_150
+        PAPER.face, 2_200, 400, densify_every=50, init=5_000, limit=5_000, xyz_gain=4, net_gain=4, half_until=1_850
     ),
     fuse=Fuse(iterations=150, lpips_from=100),
 )

@@ -24,7 +24,7 @@ def test_help_loads_nothing_heavy():
         "heavy = {'torch', 'numpy', 'pandas', 'pydantic', 'rich', 'PIL', 'scipy', 'av'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     for word in ("run", "score", "report", "doctor", "Train, render and score methods on subjects."):
         assert word in result.stdout
@@ -94,7 +94,9 @@ def test_an_interrupt_is_130(monkeypatch):
 
 def test_a_reader_that_leaves_is_no_error():
     code = "from bench.cli import main\nmain(['metrics', 'list', '--json'])"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()

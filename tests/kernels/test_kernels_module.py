@@ -33,7 +33,7 @@ for warning in heard:
 
 def run_python(code, **environment):
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

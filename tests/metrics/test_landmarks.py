@@ -79,7 +79,7 @@ def test_mediapipe_on_a_frame_that_is_not_square(faces: np.ndarray) -> None:
 def test_mediapipe_is_silent(faces: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "faces.npy", faces)
     code = "import sys, numpy; from bench import landmarks; landmarks.detect_all(landmarks.get('mediapipe'), numpy.load(sys.argv[1]))"
-    command = [sys.executable, "-c", code, str(tmp_path / "faces.npy")]
+    command = [sys.executable, "-P", "-c", code, str(tmp_path / "faces.npy")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""
 

@@ -200,6 +200,7 @@ def test_not_a_run(tmp_path):
 
 
 def test_the_verb_prints_the_table_and_writes_nothing(own_run):
+    (own_run / "report/index.html").unlink(missing_ok=True)
     done = CliRunner().invoke(main, ["report", str(own_run), "--table", "md"], catch_exceptions=False)
     assert done.exit_code == 0
     assert done.stdout == to_markdown(own_run)

@@ -34,7 +34,7 @@ def bench_json(*arguments: object, code: int = 0) -> Any:
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     """``bench …`` as the head of a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from bench.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-P", "-c", "from bench.cli import main; main()", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ | environment,
     )  # fmt: skip
 
@@ -51,6 +51,6 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 def timeless(record: Path) -> dict[str, Any]:
     """A record without the parts that depend on the clock and the machine's memory."""
     found = json.loads(record.read_text())
-    for key in ("started", "seconds", "fps", "train_seconds", "peak_memory_bytes"):
+    for key in ("started", "seconds", "fps", "train_seconds", "peak_memory_bytes", "hardware"):
         found.pop(key)
     return found
