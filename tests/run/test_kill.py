@@ -16,7 +16,9 @@ pytestmark = pytest.mark.usefixtures("plugins")
 
 @pytest.fixture
 def arguments(toy_folder, tmp_path):
-    return ("run", "--methods", "mean-frame,t-slow", "--subjects", toy_folder, "--out", tmp_path / "r", *FAST)
+    # one cell after the other: mean-frame is over when t-slow is interrupted
+    run = ("run", "--methods", "mean-frame,t-slow", "--jobs", 1)
+    return (*run, "--subjects", toy_folder, "--out", tmp_path / "r", *FAST)
 
 
 def slow_cell(tmp_path: Path, run: str = "r") -> Path:
