@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from bench.contract import Conditioning, MethodInfo, Preset, TrainTask
 from bench.errors import DataError, RecordError
 from bench.paths import atomic_file, write_text
 from methods.deformable.data import Drivers, TrainingData, View
-from methods.deformable.design import Design, Schedule
+from methods.deformable.design import PAPER, QUICK, STANDARD, Design, Schedule
 from methods.deformable.face import FaceStage
 from methods.deformable.fields import FaceField, MouthField
 from methods.deformable.fuse import FuseStage
@@ -42,7 +42,7 @@ class DeformableGaussians:
 
     info: MethodInfo
     design: Design
-    schedules: dict[Preset, Schedule]
+    schedules: Mapping[Preset, Schedule] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
 
     def train(self, task: TrainTask) -> None:
         """Mouth, face, fuse; then ``model.safetensors`` + ``model.json`` in ``task.out``. Resumes what it finds there."""

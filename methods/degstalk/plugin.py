@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.contract import MethodInfo
-from methods.deformable.design import PAPER, QUICK, STANDARD, Design
+from methods.deformable.design import Design
 from methods.deformable.plugin import DeformableGaussians
 
 DESIGN = Design(
@@ -22,7 +22,6 @@ class Degstalk(DeformableGaussians):
     """DEGSTalk, native."""
 
     design = DESIGN
-    schedules = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     info = MethodInfo(
         name="degstalk",
         title="DEGSTalk",
