@@ -150,6 +150,10 @@ class Conditioning:
         return self._frame.landmarks
 
 
+Picture = NDArray[np.uint8] | NDArray[np.float32]
+"""RGB [H,W,3]: uint8, or float32 in 0…1."""
+
+
 class Progress(Protocol):
     """Where a method reports how far it is; the harness turns this into bars, logs and an ETA."""
 
@@ -181,8 +185,11 @@ class TrainTask:
 class Renderer(Protocol):
     """A trained method, ready to render."""
 
-    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[NDArray[np.uint8]]:
-        """One uint8 RGB [H,W,3] frame per conditioning, in order, nothing missing."""
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Picture]:
+        """One RGB [H,W,3] frame per conditioning, in order, nothing missing.
+
+        float32 in 0…1, which the harness makes 8 bits of as the protocol says, or uint8, rounded to the nearest.
+        """
 
 
 @runtime_checkable
@@ -199,23 +206,25 @@ class Method(Protocol):
 
 
 def checked_frames(
-    info: MethodInfo, conditioning: Sequence[Conditioning], frames: Iterator[NDArray[np.uint8]]
-) -> Iterator[NDArray[np.uint8]]:
+    info: MethodInfo, conditioning: Sequence[Conditioning], frames: Iterator[Picture]
+) -> Iterator[Picture]:
     """Pass a renderer's frames on, making sure that there is one per conditioning and each has the right form.
 
     Raises:
-        MethodError: a frame is missing, extra, or not uint8 [H,W,3] of the subject's size.
+        MethodError: a frame is missing, extra, not uint8 or float32 [H,W,3] of the subject's size, or not finite.
     """
     count = 0
     for count, frame in enumerate(frames, start=1):
         if count > len(conditioning):
             raise MethodError(f"{info.name} rendered more frames than the {len(conditioning)} asked for")
         width, height = conditioning[count - 1].size
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != (height, width, 3):
+        name = f"{info.name} rendered frame {conditioning[count - 1].id}"
+        known = isinstance(frame, np.ndarray) and frame.dtype in (np.uint8, np.float32)
+        if not known or frame.shape != (height, width, 3):
             form = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
-            raise MethodError(
-                f"{info.name} rendered frame {conditioning[count - 1].id} as {form}, expected uint8 {(height, width, 3)}"
-            )
+            raise MethodError(f"{name} as {form}, expected uint8 or float32 {(height, width, 3)}")
+        if not np.isfinite(frame).all():
+            raise MethodError(f"{name} with values that aren't finite: the model has diverged")
         yield frame
     if count < len(conditioning):
         raise MethodError(

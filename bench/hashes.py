@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +35,49 @@ def hash_folder(root: Path, without: Collection[str] = ()) -> str:
     return digest.hexdigest()
 
 
+def content_hash(frame: NDArray[np.uint8]) -> str:
+    """SHA-256 over (width, height, raw RGB bytes) of a frame, uint8 [H,W,3], whatever its id."""
+    height, width = frame.shape[:2]
+    digest = hashlib.sha256(f"{width}\0{height}\0".encode())
+    digest.update(np.ascontiguousarray(frame).data)
+    return digest.hexdigest()
+
+
+def named_hash(frame_id: int, content: str) -> str:
+    """SHA-256 over (id, content hash): the frame's hash, from what is known without its pixels."""
+    return hashlib.sha256(f"{frame_id}\0{content}".encode()).hexdigest()
+
+
+def frame_hash(frame_id: int, frame: NDArray[np.uint8]) -> str:
+    """Hash of one frame, uint8 [H,W,3], under its id.
+
+    >>> black = np.zeros((2, 2, 3), np.uint8)
+    >>> frame_hash(1, black) == frame_hash(2, black)
+    False
+    """
+    return named_hash(frame_id, content_hash(frame))
+
+
+def root_hash(frames: Iterable[str]) -> str:
+    """The hash over a whole sequence, from the hashes of its frames in order (:func:`frame_hash`).
+
+    A Merkle tree of one level: who keeps the frames' hashes can say which frame was changed, and prove the list of
+    them by the one hash over all.
+    """
+    return hashlib.sha256("\n".join(("frames", *frames)).encode()).hexdigest()
+
+
 class FramesHash:
-    """SHA-256 over (id, width, height, raw RGB bytes) of frames, in the order they come."""
+    """Takes in a sequence frame by frame."""
 
     def __init__(self) -> None:
-        self._digest = hashlib.sha256()
+        self.frames: list[str] = []
+        """Hash of each frame so far."""
 
     def add(self, frame_id: int, frame: NDArray[np.uint8]) -> None:
-        """Take in the next frame, uint8 [H,W,3]."""
-        height, width = frame.shape[:2]
-        self._digest.update(f"{frame_id}\0{width}\0{height}\0".encode())
-        self._digest.update(np.ascontiguousarray(frame).tobytes())
+        """The next frame, uint8 [H,W,3]."""
+        self.frames.append(frame_hash(frame_id, frame))
 
     def hexdigest(self) -> str:
-        """The hash of what was added so far."""
-        return self._digest.hexdigest()
+        """The hash of what was added so far (:func:`root_hash`)."""
+        return root_hash(self.frames)

@@ -12,18 +12,22 @@ import importlib.util
 import inspect
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import weights
+from bench import paths, weights
 from bench.errors import AbsentError, unknown
+
+if TYPE_CHECKING:
+    from bench.metrics.cache import Store
 
 Points = NDArray[np.float32]
 """Landmarks [68, 2] as x, y in pixels from the top left."""
@@ -49,13 +53,45 @@ class Detector(Protocol):
         """Landmarks of the face in an RGB frame [H, W, 3]; None if there is no face."""
 
 
-def detect_all(detector: Detector, frames: NDArray[np.uint8]) -> Points:
-    """Landmarks of frames [N, H, W, 3] as float32 [N, 68, 2]: NaN where no face was found."""
+def detect_all(detector: Detector, frames: NDArray[np.uint8], *, remember: bool = False) -> Points:
+    """Landmarks of frames [N, H, W, 3] as float32 [N, 68, 2]: NaN where no face was found.
+
+    :param remember: look on disk first, and keep there what had to be detected: for ground truth, which many predictions share
+    """
+    known = _store(paths.home(), os.environ.get("BENCH_CACHE")) if remember else None
     points = np.full((len(frames), 68, 2), np.nan, np.float32)
     for index, frame in enumerate(frames):
-        if (found := detector.detect(frame)) is not None:
-            points[index] = found
+        points[index] = _detected(detector, frame) if known is None else _known(detector, frame, known)
     return points
+
+
+def _known(detector: Detector, frame: NDArray[np.uint8], known: Store) -> Points:
+    from bench.metrics import cache
+
+    key = cache.key(frame, "landmarks", detector.name, detector.version)
+    if (stored := known.get(key)) is not None:
+        return np.frombuffer(stored, np.float32).reshape(68, 2)
+    found = _detected(detector, frame)
+    known.put(key, found.tobytes())
+    return found
+
+
+def _detected(detector: Detector, frame: NDArray[np.uint8]) -> Points:
+    with _detecting:
+        found = detector.detect(frame)
+    return np.full((68, 2), np.nan, np.float32) if found is None else np.asarray(found, np.float32)
+
+
+_detecting = threading.Lock()
+"""MediaPipe's and dlib's objects can do one frame at a time."""
+
+
+@functools.lru_cache(maxsize=1)
+def _store(home: Path, wish: str | None) -> Store | None:
+    """One store as long as its place stays the same: it counts what it holds."""
+    from bench.metrics import cache  # metrics import this module
+
+    return cache.store("landmarks")
 
 
 class MediaPipe:

@@ -4,11 +4,12 @@ A run folder::
 
     run.json                        Plan: the cells, the command, the machine
     cells/<cell>/record.json        Record: written atomically once all of the cell is done
-                 frames.parquet     one row a test frame: id, psnr, ssim, lpips, lmd, … (NaN where absent)
+                 frames.parquet     one row a test frame: id, sha256, psnr, psnr_face, ssim, … (NaN where absent)
                  frames.mkv         rendered test frames, FFV1 (bit-exact)
                  preview.mp4        the same, H.264, with sound
                  training.csv       stage, step, seconds and the scalars a method logged
                  training/*.jpg     training pictures
+                 audit/             what of which frame was copied from the ground truth (bench.audit)
                  checkpoint/        safetensors + JSON
                  log.txt            everything the cell printed
     ground_truth/<subject>.mp4      the subject's test frames, H.264, with sound, for the report
@@ -56,8 +57,8 @@ class MetricRecord(_Strict):
 
     value: float | None
     """None unless ``state`` is ok."""
-    state: Literal["ok", "identical", "absent", "invalid"] = "ok"
-    """``identical``: prediction equals ground truth, so PSNR is infinite."""
+    state: Literal["ok", "identical", "undefined", "absent", "invalid"] = "ok"
+    """``identical``: prediction equals ground truth, so PSNR is infinite; the others: :class:`bench.metrics.MetricResult`."""
     reason: str | None = None
     unit: str = ""
     higher_is_better: bool = True
@@ -65,8 +66,10 @@ class MetricRecord(_Strict):
     n: tuple[int, int] = (0, 0)
     """(frames scored, frames expected)"""
     ci95: tuple[float, float] | None = None
+    """Block-bootstrap interval over time, within this cell."""
     regions: dict[str, float | None] = Field(default_factory=dict)
-    """The same measure within ``face``, ``mouth``, ``hair`` …, where it has been taken."""
+    """The same measure in the whole frame (``full``) and within ``face``, ``mouth``, ``hair`` …, where it has been taken."""
+    regions_ci95: dict[str, tuple[float, float] | None] = Field(default_factory=dict)
 
 
 class Fps(_Strict):
@@ -87,6 +90,7 @@ class Record(_Strict):
     error: str | None = None
     metrics: dict[str, MetricRecord] = Field(default_factory=dict)
     copied_share: float | None = None
+    """Share of the picture that was taken from the test frame (0–1, :mod:`bench.audit`); None: not audited."""
     fps: Fps = Fps()
     train_seconds: dict[str, float] = Field(default_factory=dict)
     """``total`` and one entry a stage; of finished work only, over all resumed sessions."""
@@ -97,7 +101,7 @@ class Record(_Strict):
     canvas: str = ""
     kind: str = ""
     provenance: dict[str, str] = Field(default_factory=dict)
-    """Subject hash, checkpoint hash, frames hash, audio kind, expression kind, rasteriser, detector …"""
+    """Subject hash, checkpoint hash, frames hash, audio kind, protocol with version, detector …"""
     hardware: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     started: str = ""
@@ -109,6 +113,8 @@ class Plan(_Strict):
 
     schema_version: Literal[1] = 1
     cells: list[CellKey]
+    references: list[CellKey] = Field(default_factory=list)
+    """Floors and ceilings that the run added by itself; they are among ``cells``."""
     device: str = "cpu"
     protocol: str = "neutral"
     command: str = ""

@@ -174,6 +174,16 @@ _ALL = [
         "AVE audio features (SyncTalk)",
     ),
     Weights(
+        "syncnet-v2",
+        "syncnet_v2.model",
+        "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
+        # Not from the file itself, which we never had: several independent projects that pin it state this hash and size.
+        "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
+        "MIT code; no licence stated for the weights, trained on BBC broadcasts (research use)",
+        "lse-c and lse-d metrics",
+        size=54573114,
+    ),
+    Weights(
         "bfm-2009",
         "01_MorphableModel.mat",
         "https://faces.dmi.unibas.ch (registration)",

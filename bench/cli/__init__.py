@@ -11,6 +11,8 @@ _VERBS = {
     "run": Verb("bench.cli.run", "Train, render and score methods on subjects.", "Run and score"),
     "score": Verb("bench.cli.score", "Score rendered frames against their ground truth.", "Run and score"),
     "status": Verb("bench.cli.status", "Show how far a run is.", "Run and score"),
+    "audit": Verb("bench.cli.audit", "Measure what methods copied from the ground truth.", "Run and score"),
+    "verify": Verb("bench.cli.verify", "Prove a run from its files: hashes and scores.", "Run and score"),
     "report": Verb("bench.cli.report", "Write a run's HTML report.", "Run and score"),
     "list": Verb("bench.cli.list", "Methods, subjects and presets at a glance.", "What there is"),
     "methods": Verb("bench.cli.methods", "Methods: list them, show one.", "What there is"),

@@ -17,9 +17,23 @@ def command() -> None:
 @JSON
 def list_metrics(as_json: bool) -> None:
     """List the metrics with unit, direction and definition."""
-    fields = ("name", "label", "unit", "higher_is_better", "definition", "source", "version", "takes_mask")
     if as_json:
-        rows = [{field: getattr(metric, field) for field in fields} for metric in METRICS.values()]
+        fields = (
+            "name",
+            "label",
+            "unit",
+            "higher_is_better",
+            "definition",
+            "source",
+            "version",
+            "aggregation",
+            "columns",
+        )
+        rows = [
+            {field: getattr(metric, field) for field in fields}
+            | {"regions": "any" if metric.regions is None else sorted(metric.regions)}
+            for metric in METRICS.values()
+        ]
         emit({"metrics": rows})
         return
     from rich.table import Table

@@ -38,13 +38,16 @@ _EXIT_FAILED, _EXIT_INVALID = 1, 4
 @click.option(
     "--metrics",
     type=CommaList(),
-    default="psnr,ssim,lpips,lmd",
-    show_default=True,
+    default="",
     metavar="A,B",
-    help="What to score.",
+    help="What to score (`bench metrics list`).  [default: what the protocol names]",
 )
+@click.option("--detector", metavar="mediapipe|fan|dlib", help="Landmark detector.  [default: the protocol's]")
 @click.option(
-    "--detector", default="mediapipe", show_default=True, metavar="mediapipe|fan|dlib", help="Landmarks for LMD."
+    "--references/--no-references",
+    default=True,
+    show_default=True,
+    help="Add floor and ceilings: mean-frame, codec, copy-gt.",
 )
 @click.option(
     "--out",
@@ -71,7 +74,7 @@ _EXIT_FAILED, _EXIT_INVALID = 1, 4
 @JSON
 def command(
     methods: list[str], subjects: list[str], preset: str, seeds: list[int], protocol: str, metrics: list[str],
-    detector: str, out: Path | None, executor: str, jobs: int | None, threads: int, device: str,
+    detector: str | None, references: bool, out: Path | None, executor: str, jobs: int | None, threads: int, device: str,
     time_limit: float | None, force: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train METHODS on SUBJECTS, render the test split, score it, and keep a record of everything.
@@ -82,8 +85,9 @@ def command(
     from bench.run.preflight import Request, prepare
 
     request = Request(
-        methods, subjects, preset, seeds, protocol, metrics, detector, device, out, shlex.join(["bench", *sys.argv[1:]])
-    )
+        methods, subjects, preset, seeds, protocol, metrics, detector, references, device, out,
+        shlex.join(["bench", *sys.argv[1:]]),
+    )  # fmt: skip
     prepared = prepare(request)
     if dry_run:
         _show_plan(prepared, as_json)
@@ -124,7 +128,7 @@ def _show(prepared: Prepared, records: list[Record], report: Path, as_json: bool
     from bench.run.summary import document
 
     if as_json:
-        emit(document(prepared.run.root, records))
+        emit(document(prepared.run.root, records, prepared.plan.references))
         return
     out = console()
     out.print(to_rich(prepared.run.root))

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from bench.errors import unknown
-from bench.metrics import lmd, lpips, psnr, ssim
-from bench.metrics.base import Accumulator, Metric, MetricResult, Scorer, Settings, absent, aggregate
+from bench.metrics import (
+    flicker,
+    flip,
+    landmark_distance,
+    lpips,
+    lse,
+    motion,
+    mouth_audio,
+    ms_ssim,
+    psnr,
+    sharpness,
+    ssim,
+)
+from bench.metrics.base import Metric, MetricResult, Scorer, Settings, Undefined, aggregate, unopened
+from bench.metrics.batch import FULL, Batch
 from bench.metrics.signature import Signature
 
-METRICS: dict[str, Metric] = {module.METRIC.name: module.METRIC for module in (psnr, ssim, lpips, lmd)}
+_ALL = (
+    psnr.METRIC, ssim.METRIC, lpips.METRIC, *landmark_distance.METRICS, ms_ssim.METRIC, flip.METRIC, sharpness.METRIC,
+    flicker.METRIC, *motion.METRICS, mouth_audio.METRIC, *lse.METRICS,
+)  # fmt: skip
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 """All metrics in the order tables show them."""
 
 
@@ -19,5 +36,6 @@ def get(name: str) -> Metric:
 
 
 __all__ = [
-    "METRICS", "Accumulator", "Metric", "MetricResult", "Scorer", "Settings", "Signature", "absent", "aggregate", "get",
+    "FULL", "METRICS", "Batch", "Metric", "MetricResult", "Scorer", "Settings", "Signature", "Undefined", "aggregate",
+    "get", "unopened",
 ]  # fmt: skip

@@ -3,53 +3,140 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
-from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench import weights
+from bench import threads, weights
 from bench.errors import DataError
-from bench.metrics.base import Frames, Mask, Metric, Scorer, Settings, Values, check_pair
+from bench.metrics import cache
+from bench.metrics.base import Metric, Scorer, Series, Settings
+from bench.metrics.batch import Batch, Frames, Mask, Values, check_mask, check_pair
+from bench.metrics.cache import Store
 
-BATCH = 4
-"""Frames in the network at once: more costs memory and gains nothing on a CPU."""
 SMALLEST = 63
 """AlexNet's smallest input side."""
+BOXED = frozenset({"face", "mouth"})
+"""Regions that count as their bounding box: a feature sees a patch, not a pixel, and would look over the mask's edge."""
 
 
-def lpips(pred: Frames, gt: Frames, network: Callable[..., Any], device: str = "cpu") -> Values:
+def lpips(pred: Frames, gt: Frames, network: Any, mask: Mask | None = None, device: str = "cpu") -> Values:
     """LPIPS-Alex of each frame: ≥ 0, 0 for identical frames.
 
     :param pred: uint8 RGB [N, H, W, 3], H and W at least 63
     :param gt: the same shape
     :param network: from :func:`load`
-    :returns: float64 [N]
+    :param mask: weights ≥ 0 [N, H, W]: each layer's distance map is averaged under them, brought to its grid by area
+    :returns: float64 [N]; NaN for a frame whose mask is empty
     :raises bench.errors.DataError: if shapes or types don't fit
 
     Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018; the ``lpips``
     package 0.1.4 with ``net='alex'``, ``normalize=True`` (0…1 → −1…1), as all official scripts of the field call it.
     """
+    check_pair(pred, gt)
+    if mask is not None:
+        check_mask(mask, gt)
+    return _distances(pred, gt, {"": mask}, network, device)[""]
+
+
+def _distances(
+    pred: Frames,
+    gt: Frames,
+    masks: dict[str, Mask | None],
+    network: Any,
+    device: str,
+    known: Store | None = None,
+) -> dict[str, Values]:
+    """LPIPS under each of the masks; the network sees a frame once, or not at all where ``known`` has its features."""
     import torch
 
-    check_pair(pred, gt)
     if min(gt.shape[1:3]) < SMALLEST:
         raise DataError(f"frames are {gt.shape[1:3]}, LPIPS needs at least {SMALLEST}×{SMALLEST}")
-    values = []
-    # TF32 would make a GPU's numbers differ from a CPU's in the third digit.
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        for start in range(0, len(gt), BATCH):
-            pair = (_as_tensor(frames[start : start + BATCH], device) for frames in (gt, pred))
-            values.append(network(*pair, normalize=True).flatten().cpu().numpy())
-    return np.concatenate([*values, np.zeros(0)]).astype(np.float64)
+    trunk = _trunk(network, device)
+
+    def distance(index: int) -> list[float]:
+        with torch.inference_mode():
+            pair = trunk(pred[index]), _truth(gt[index], trunk, known)
+            maps = [(made - truth).square_().sum(dim=2) for made, truth in zip(*pair, strict=True)]
+            return [_pooled(maps, None if mask is None else mask[index]) for mask in masks.values()]
+
+    if device == "cpu":
+        rows = threads.each(distance, range(len(gt)))
+    else:
+        # TF32 would make a GPU's numbers differ from a CPU's in the third digit.
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            rows = [distance(index) for index in range(len(gt))]
+    columns = np.array(rows, np.float64).reshape(len(gt), len(masks))
+    return {name: columns[:, index] for index, name in enumerate(masks)}
 
 
-def _as_tensor(frames: Frames, device: str) -> Any:
+def _truth(frame: Frames, trunk: Any, known: Store | None) -> list[Any]:
+    """The features of a frame of the ground truth, from the store where it has them."""
+    if known is None:
+        return list(trunk(frame))
+    key = cache.key(frame, *_context())
+    if stored := known.get(key):
+        return _unpacked(stored, trunk.shapes(*frame.shape[:2]))
+    found = trunk(frame)
+    known.put(key, _packed(found))
+    return list(found)
+
+
+@functools.cache
+def _context() -> tuple[str, ...]:
+    """All that features depend on but the frame and the CPU."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2))).to(device).float() / 255.0
+    from bench.metrics import trunk
+
+    built = f"nnpack {trunk.nnpack()}, {torch.backends.cpu.get_cpu_capability()}"
+    return "lpips", version("lpips"), weights.get("lpips-alex").sha256 or "", trunk.VERSION, torch.__version__, built
+
+
+def _packed(features: list[Any]) -> bytes:
+    """Without loss: three quarters of what comes out of a ReLU is 0."""
+    import pyarrow
+
+    values = np.concatenate([layer.numpy().ravel() for layer in features])
+    return bytes(pyarrow.compress(values, codec="lz4_raw", asbytes=True))
+
+
+def _unpacked(stored: bytes, shapes: list[tuple[int, int, int]]) -> list[Any]:
+    import pyarrow
+    import torch
+
+    sizes = [math.prod(shape) for shape in shapes]
+    values = torch.frombuffer(pyarrow.decompress(stored, 4 * sum(sizes), codec="lz4_raw"), dtype=torch.float32)
+    return [part.view(shape) for part, shape in zip(torch.split(values, sizes), shapes, strict=True)]
+
+
+def _pooled(maps: list[Any], mask: Mask | None) -> float:
+    """The mean of each layer's map [h, w], under the mask [H, W] where there is one, summed over layers."""
+    import torch
+
+    if mask is None:
+        return float(sum(layer.mean(dtype=torch.float64) for layer in maps))
+    total: Any = 0.0
+    plane = torch.from_numpy(np.ascontiguousarray(mask, np.float32))[None, None].to(maps[0].device)
+    for layer in maps:
+        weight = torch.nn.functional.adaptive_avg_pool2d(plane, layer.shape)[0, 0].double()
+        total = total + (layer * weight).sum() / weight.sum()
+    return float(total)  # 0 / 0 is NaN: an empty mask
+
+
+def _boxes(masks: Mask) -> Mask:
+    """Each frame's bounding box of what isn't 0, as weights [N, H, W]."""
+    inside = masks > 0
+    rows, columns = inside.any(2), inside.any(1)
+
+    def span(line: Mask) -> Mask:
+        return np.maximum.accumulate(line, 1) & np.maximum.accumulate(line[:, ::-1], 1)[:, ::-1]
+
+    return span(rows)[:, :, None] & span(columns)[:, None, :]
 
 
 @functools.lru_cache(maxsize=2)
@@ -77,11 +164,20 @@ def load(device: str = "cpu") -> Any:
     return network.to(device).eval()
 
 
+@functools.lru_cache(maxsize=2)
+def _trunk(network: Any, device: str) -> Any:
+    from bench.metrics.trunk import Trunk
+
+    return Trunk(network, device)
+
+
 def _open(settings: Settings) -> Scorer:
     network = load(settings.device)
+    known = cache.store("lpips") if settings.device == "cpu" else None  # a GPU is faster than the disk
 
-    def per_frame(pred: Frames, gt: Frames, mask: Mask | None) -> Values:
-        return lpips(pred, gt, network, settings.device)
+    def per_frame(batch: Batch) -> Series:
+        masks = {r: _boxes(m) if m is not None and r in BOXED else m for r, m in batch.weights.items()}
+        return _distances(batch.pred, batch.gt, masks, network, settings.device, known)
 
     return Scorer(per_frame, (("net", "alex"), ("lin", "v0.1"), ("norm", "pm1")))
 
@@ -92,8 +188,10 @@ METRIC = Metric(
     unit="1",
     higher_is_better=False,
     definition="LPIPS v0.1 with AlexNet (ImageNet weights of torchvision) on RGB scaled to -1..1, full frame at full size, per "
-    "frame; then the mean over frames.",
+    "frame; then the mean over frames. In a region, each layer's distance map is averaged under the region's weights at the "
+    "layer's size (face and mouth: their bounding boxes) instead of over the frame.",
     source="Zhang et al., CVPR 2018; the lpips package 0.1.4",
     version=1,
     open=_open,
+    regions=None,
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench.errors import DataError
 
-NEUTRAL = {"canvas": "own", "region": "full", "agg": "frame-mean", "quant": "u8", "src": "lossless"}
+NEUTRAL = {"canvas": "own", "region": "full", "agg": "frame-mean", "quant": "u8-round", "src": "lossless"}
 """What every signature states, and the values that :meth:`Signature.short` leaves unsaid."""
 
 _FIELD = re.compile(r"[^|:\s]+")

@@ -20,8 +20,10 @@ from bench.report.data import Cell, Run, load
 from bench.report.media import Shelf, encode
 from bench.report.players import Players, subject_players
 from bench.report.published import load_published
-from bench.report.tables import Row, summarize
+from bench.report.rows import Row
+from bench.report.summary import summarize
 from bench.report.training import trainings
+from bench.stats.levels import MIN_SUBJECTS
 
 
 def build(run: Path) -> Path:
@@ -56,6 +58,7 @@ def render(run: Run) -> str:
         run=run,
         facts=_facts(run),
         summary=summary,
+        levels=_levels(run),
         styles=looks,
         scatter=scatter([_mark(row) for row in summary.rows], looks),
         players=players,
@@ -102,6 +105,14 @@ def _facts(run: Run) -> dict[str, str]:
         "date": plan.created,
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _levels(run: Run) -> str:
+    """What else than frames the intervals of means resample (:mod:`bench.stats.levels`)."""
+    seeds = len({cell.key.seed for cell in run.cells}) > 1
+    subjects = len(run.subjects) >= MIN_SUBJECTS
+    drawn = [name for name, used in (("seeds", seeds), ("subjects", subjects)) if used]
+    return " and ".join(drawn) if subjects else ", ".join([*drawn, "for just these subjects"])
 
 
 def _mark(row: Row) -> Mark:

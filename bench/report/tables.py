@@ -1,174 +1,20 @@
-"""The summary table of a run: one row a method, averaged over its subjects, with a row a cell under it.
-
-The HTML report, the terminal, Markdown and CSV all show these rows.
-"""
+"""The summary of a run in other formats: Markdown, CSV, JSON values, and a table for the terminal."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from bench.records import CellKey
-from bench.report.data import Cell, CellStatus, Run, load
-from bench.report.values import Column, Value, cell_values, columns, missing, pick
+from bench.report.data import load
+from bench.report.rows import Row
+from bench.report.summary import summarize
+from bench.report.values import Column, Value
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-REFERENCE = "reference"
-"""``Record.kind`` of a method with a known answer: shown apart and never best."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A method's mean over subjects (``key`` is None), or one cell of it."""
-
-    method: str
-    kind: str
-    canvas: str
-    values: Mapping[str, Value]
-    """By :attr:`Column.key`."""
-    key: CellKey | None = None
-    status: CellStatus = "ok"
-    error: str | None = None
-    children: tuple[Row, ...] = field(default=(), repr=False)
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether the method is a floor or a ceiling."""
-        return self.kind == REFERENCE
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """(cells that may be used, cells planned)"""
-        rows = self.children or (self,)
-        return sum(row.status == "ok" for row in rows), len(rows)
-
-    @property
-    def has_numbers(self) -> bool:
-        """Whether there is anything to show: a single invalid cell still has its other measures, a mean over such has not."""
-        return self.status == "ok" or (self.status == "invalid" and len(self.children) < 2)
-
-    def coverage(self, shown: Sequence[Column]) -> str:
-        """``300/300``, with the measures that scored fewer frames named: ``300/300, LMD 278``."""
-        found = {c.title: n for c in shown if c.group and (n := self.values[c.key].n)[1]}
-        if not found:
-            return "—"
-        most, expected = max(found.values())
-        fewer = [f"{title} {n}" for title, (n, _) in found.items() if n < most]
-        return ", ".join([f"{most}/{expected}", *fewer])
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Rows and the columns that they fill."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-
-    def section(self, name: str) -> list[Column]:
-        """The columns of ``main``, ``regions`` or ``timing``."""
-        return [column for column in self.columns if column.section == name]
-
-    @property
-    def canvases(self) -> list[str]:
-        """The canvases of methods that were trained: more than one means that not all of them are like for like."""
-        return list(dict.fromkeys(row.canvas for row in self.rows if row.canvas and not row.is_reference))
-
-    def signatures(self, column: Column) -> list[str]:
-        """The full signatures, canvas included, of a column's values."""
-        rows = [each for row in self.rows for each in (row, *row.children)]
-        return list(dict.fromkeys(v.signature for row in rows if (v := row.values[column.key]).signature))
-
-
-def summarize(run: Run) -> Summary:
-    """The summary table; trained methods first, then floors and ceilings, each in the order of the plan."""
-    shown = columns(run.cells)
-    rows = [_method(run, label, shown) for label in run.methods]
-    rows.sort(key=lambda row: row.is_reference)
-    return Summary(tuple(shown), tuple(_mark_best(rows, shown)))
-
-
-def summary_rows(run: Path) -> list[Row]:
-    """Rows of the summary table of a run folder.
-
-    Raises:
-        RecordError: ``run`` is not a run folder.
-    """
-    return list(summarize(load(run)).rows)
-
-
-def _method(run: Run, label: str, shown: Sequence[Column]) -> Row:
-    children = tuple(_cell(cell, label, shown) for cell in run.cells if run.label(cell.key) == label)
-    kind = next((row.kind for row in children if row.kind), "")
-    canvas = " / ".join(dict.fromkeys(row.canvas for row in children if row.canvas))
-    values = {column.key: _mean(children, column) for column in shown}
-    usable = any(row.status == "ok" for row in children)
-    # A failure among other cells is told in its own row.
-    error = None if usable else children[0].error
-    return Row(label, kind, canvas, values, None, "ok" if usable else children[0].status, error, children)
-
-
-def _cell(cell: Cell, label: str, shown: Sequence[Column]) -> Row:
-    found = cell_values(cell)
-    values = {column.key: pick(found, column) or missing(cell) for column in shown}
-    record = cell.record
-    kind, canvas = (record.kind, record.canvas) if record else ("", "")
-    return Row(label, kind, canvas, values, cell.key, cell.status, cell.error)
-
-
-def _mean(rows: Sequence[Row], column: Column) -> Value:
-    """Mean over subjects of the mean over seeds; a value only where all the cells that may be used have one alike."""
-    values = [row.values[column.key] for row in rows]
-    if len(values) == 1:
-        return values[0]
-    usable = [value for row, value in zip(rows, values, strict=True) if row.status == "ok"]
-    n = (sum(v.n[0] for v in usable), sum(v.n[1] for v in usable))
-    if not usable:
-        return Value(state=rows[0].status, reason=rows[0].error)
-    if all(value.state == "identical" for value in usable):
-        return replace(usable[0], n=n)
-    if any(value.state == "identical" for value in usable):
-        same = sum(value.state == "identical" for value in usable)
-        return Value(
-            reason=f"identical in {same} of {len(usable)} cells, so the mean is infinite; see them one by one", n=n
-        )
-    if bad := next((value for value in usable if value.value is None), None):
-        return Value(state=bad.state, reason=bad.reason, n=n)
-    if len({value.signature for value in usable}) > 1:
-        return Value(reason="its cells were measured in different ways or on different machines", n=n)
-    pairs = ((row.key.subject, row.values[column.key].value) for row in rows if row.key and row.status == "ok")
-    return Value(_balanced_mean(pairs), "ok", signature=usable[0].signature, n=n)
-
-
-def _balanced_mean(pairs: Iterable[tuple[str, float | None]]) -> float:
-    """Mean over subjects of the mean over a subject's values, so that a subject with more seeds weighs no more."""
-    ordered = sorted(((subject, value) for subject, value in pairs if value is not None), key=lambda pair: pair[0])
-    return fmean(fmean(v for _, v in group) for _, group in groupby(ordered, key=lambda pair: pair[0]))
-
-
-def _mark_best(rows: Sequence[Row], shown: Sequence[Column]) -> list[Row]:
-    """Mark the best of each column among complete rows of trained methods that were measured alike, canvas included."""
-    marked = [dict(row.values) for row in rows]
-    for column in (c for c in shown if c.higher is not None):
-        rivals: dict[str, list[int]] = {}
-        for index, row in enumerate(rows):
-            value = row.values[column.key]
-            whole = row.counts[0] == row.counts[1]
-            if not row.is_reference and whole and value.state == "ok" and value.value is not None:
-                rivals.setdefault(value.signature, []).append(index)
-        for group in (g for g in rivals.values() if len(g) > 1):
-            numbers = {index: rows[index].values[column.key].value or 0.0 for index in group}
-            top = (max if column.higher else min)(numbers.values())
-            for index in (i for i, number in numbers.items() if column.number(number) == column.number(top)):
-                marked[index][column.key] = replace(marked[index][column.key], best=True)
-    return [replace(row, values=values) for row, values in zip(rows, marked, strict=True)]
 
 
 def to_summary(run: Path) -> list[dict[str, Any]]:
@@ -185,7 +31,7 @@ def to_summary(run: Path) -> list[dict[str, Any]]:
             "values": {
                 column.key: {
                     k: getattr(row.values[column.key], k)
-                    for k in ("value", "state", "reason", "signature", "n", "best")
+                    for k in ("value", "ci95", "state", "reason", "signature", "n", "mark")
                 }
                 for column in summary.columns
             },
@@ -217,7 +63,7 @@ def to_markdown(run: Path) -> str:
     lines = [head, ["---", "---", *("---:" for _ in shown), "---:", "---"]]
     for row, subject in _with_subjects(summary.rows):
         pairs = [(column, row.values[column.key]) for column in shown]
-        texts = [f"**{column.text(value)}**" if value.best else column.text(value) for column, value in pairs]
+        texts = [_marked(column, value) for column, value in pairs]
         if row.status != "ok":
             texts = [row.status] * len(shown)
         lines.append([row.method, subject, *texts, row.coverage(shown), row.canvas or "—"])
@@ -231,7 +77,11 @@ def to_csv(run: Path) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
         ["level", "method", "kind", "canvas", "subject", "preset", "seed", "status", "error"]
-        + [f"{column.key}{part}" for column in summary.columns for part in ("", "_state", "_signature", "_n", "_of")]
+        + [
+            f"{column.key}{part}"
+            for column in summary.columns
+            for part in ("", "_low", "_high", "_state", "_signature", "_n", "_of")
+        ]
     )
     for row in (each for parent in summary.rows for each in (parent, *parent.children)):
         key = row.key
@@ -262,7 +112,7 @@ def to_rich(run: Path) -> Table:
             table.add_row(Text(row.method), Text(subject), Text(row.status, "red" if row.error else "dim"))
             continue
         pairs = [(column, row.values[column.key]) for column in shown]
-        texts = [Text(column.text(value).split(" ")[0], "bold" if value.best else "") for column, value in pairs]
+        texts = [Text(_compact(column, value), "bold" if value.mark == "best" else "") for column, value in pairs]
         style = "dim" if row.is_reference and not last else ""
         names = Text(row.method), Text(subject)
         table.add_row(*names, *texts, row.coverage(shown), Text(row.canvas or "—"), style=style, end_section=last)
@@ -282,4 +132,14 @@ def _markdown(text: str) -> str:
 
 def _csv(value: Value) -> list[object]:
     number = "inf" if value.state == "identical" else value.value
-    return ["" if number is None else number, value.state, value.signature, *value.n]
+    return ["" if number is None else number, *(value.ci95 or ("", "")), value.state, value.signature, *value.n]
+
+
+def _marked(column: Column, value: Value) -> str:
+    """Bold for significantly best, ≈ for what can't be told apart from the best."""
+    text = column.with_interval(value)
+    return {"best": f"**{text}**", "tie": f"{text} ≈", "": text}[value.mark]
+
+
+def _compact(column: Column, value: Value) -> str:
+    return column.text(value).split(" ")[0] + ("≈" if value.mark == "tie" else "")

@@ -11,13 +11,14 @@ from bench.metrics import METRICS
 from bench.records import MetricRecord, Record
 from bench.report.data import Cell
 
-State = Literal["ok", "identical", "absent", "invalid", "failed", "corrupt", "pending"]
-Section = Literal["main", "regions", "timing"]
+State = Literal["ok", "identical", "undefined", "elsewhere", "absent", "invalid", "failed", "corrupt", "pending"]
+Mark = Literal["", "best", "tie"]
+Section = Literal["main", "more", "regions", "timing"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: values in it were measured in one way, their canvases aside."""
+    """A column: values in it were measured in one way."""
 
     key: str
     title: str
@@ -29,15 +30,31 @@ class Column:
     """Whether higher is better; None: neither is."""
     scale: float = 1.0
     group: str = ""
-    """The signature that its values share, without the canvas."""
+    """The signature that its values share."""
+
+    @property
+    def measure(self) -> str:
+        """Name of the metric, if it is one."""
+        return self.key.partition(" (")[0].partition("@")[0]
+
+    @property
+    def region(self) -> str:
+        """Where it is taken."""
+        return self.key.partition(" (")[0].partition("@")[2] or "full"
 
     def text(self, value: Value) -> str:
         """How ``value`` is written, without its unit."""
         if value.state == "identical":
             return "∞ (identical)"
         if value.value is None:
-            return value.state if value.state != "absent" or value.reason else "—"
+            return value.state if value.state != "elsewhere" and (value.state != "absent" or value.reason) else "—"
         return self.number(value.value)
+
+    def with_interval(self, value: Value) -> str:
+        """The same with half the width of its 95 % interval: ``38.93 ±0.41``."""
+        if value.value is None or value.ci95 is None:
+            return self.text(value)
+        return f"{self.text(value)} ±{self.number((value.ci95[1] - value.ci95[0]) / 2)}"
 
     def number(self, value: float) -> str:
         """A number in this column's digits."""
@@ -66,7 +83,8 @@ class Value:
     n: tuple[int, int] = (0, 0)
     """(frames scored, frames expected)"""
     ci95: tuple[float, float] | None = None
-    best: bool = False
+    mark: Mark = ""
+    """``best``: better than every rival by more than chance; ``tie``: it, or what can't be told apart from the best."""
 
     @property
     def sort_key(self) -> float | None:
@@ -74,7 +92,8 @@ class Value:
         return math.inf if self.state == "identical" else self.value
 
 
-_DIGITS = {"psnr": 2, "ssim": 4, "lpips": 4, "lmd": 3}
+_DIGITS = {"psnr": 2, "ssim": 4, "lpips": 4, "lmd": 3, "ms-ssim": 4, "flip": 4}
+_HEADLINES = ("psnr", "ssim", "lpips", "lmd")
 _MAIN = ("psnr", "ssim", "lpips", "lmd", "psnr@face")
 _TIMES = {
     "fps": Column("fps", "FPS", higher=True),
@@ -96,8 +115,19 @@ def without(signature: str, *keys: str) -> str:
 
 
 def comparable(signature: str) -> str:
-    """What a column's values have in common: their signature without the canvas."""
-    return without(signature, "canvas")
+    """What a column's values have in common: their signature but for the coverage, which belongs to the result."""
+    return without(signature, "n")
+
+
+def split_reason(columns: Sequence[Column]) -> str:
+    """Why these columns of one measure aren't one: the parts in which their signatures differ."""
+    parts = [dict(part.partition(":")[::2] for part in column.group.split("|")[1:]) for column in columns]
+    keys = [key for key in dict.fromkeys(key for p in parts for key in p) if len({p.get(key) for p in parts}) > 1]
+    told = [
+        f"{column.title}: " + ", ".join(f"{key} {p.get(key, 'not stated')}" for key in keys)
+        for column, p in zip(columns, parts, strict=True)
+    ]
+    return "not one column, because they were measured in different ways: " + "; ".join(told)
 
 
 def cell_values(cell: Cell) -> dict[str, Value]:
@@ -108,7 +138,7 @@ def cell_values(cell: Cell) -> dict[str, Value]:
     record = cell.record
     if record is None or cell.status == "failed":
         return {}
-    values = {key: value for name, metric in record.metrics.items() for key, value in _metric(name, metric, record)}
+    values = {key: value for name, metric in record.metrics.items() for key, value in _metric(name, metric)}
     return values | {key: value for key, value in _times(record) if value.value is not None}
 
 
@@ -119,18 +149,19 @@ def missing(cell: Cell) -> Value:
     return Value(state=cell.status, reason=cell.error)
 
 
-def _metric(name: str, metric: MetricRecord, record: Record) -> Iterator[tuple[str, Value]]:
-    signature = without(metric.signature, "n")  # coverage belongs to the result; two coverages are still one measure
-    if signature and record.canvas and comparable(signature) == signature:
-        signature += f"|canvas:{record.canvas}"
+def _metric(name: str, metric: MetricRecord) -> Iterator[tuple[str, Value]]:
+    signature = comparable(metric.signature)
     value = Value(metric.value, metric.state, metric.reason, signature, metric.n, metric.ci95)
     yield name, value
     for region, number in metric.regions.items():
+        if region == "full":
+            continue
         parts = [f"region:{region}" if part.startswith("region:") else part for part in signature.split("|")]
-        # A part of identical frames is identical. The interval is the whole frame's.
-        none: State = "identical" if metric.state == "identical" else "absent"
+        # A part of identical frames is identical.
+        none: State = "identical" if metric.state == "identical" else "undefined"
         state: State = none if number is None else "ok"
-        yield f"{name}@{region}", replace(value, value=number, state=state, signature="|".join(parts), ci95=None)
+        ci95 = metric.regions_ci95.get(region)
+        yield f"{name}@{region}", replace(value, value=number, state=state, signature="|".join(parts), ci95=ci95)
 
 
 def _times(record: Record) -> Iterator[tuple[str, Value]]:
@@ -150,7 +181,7 @@ def _times(record: Record) -> Iterator[tuple[str, Value]]:
 
 
 def columns(cells: Sequence[Cell]) -> list[Column]:
-    """The columns that ``cells`` need: one for each measure and signature, canvases aside, and one for each time."""
+    """The columns that ``cells`` need: one for each measure and signature, and one for each time."""
     groups: dict[str, dict[str, None]] = {key: {} for key in _MAIN}
     known = {
         name: MetricRecord(value=0, unit=m.unit, higher_is_better=m.higher_is_better) for name, m in METRICS.items()
@@ -179,7 +210,7 @@ def _measure_columns(key: str, groups: list[str], known: dict[str, MetricRecord]
     name, _, region = key.partition("@")
     metric = known[name]
     title = f"{METRICS[name].label if name in METRICS else name} {region}".strip()
-    section: Section = "regions" if region and key not in _MAIN else "main"
+    section: Section = "main" if key in _MAIN else "regions" if region else "more"
     unit = "" if metric.unit == "1" else metric.unit
     for index, group in enumerate(groups or [""]):
         mark = f" ({chr(ord('a') + index)})" if len(groups) > 1 else ""
@@ -194,4 +225,8 @@ def pick(values: dict[str, Value], column: Column) -> Value | None:
     if value is None:
         return None
     fits = not column.group or not value.signature or comparable(value.signature) == column.group
-    return value if fits else Value(reason="measured in another way: see the other column of this measure")
+    return (
+        value
+        if fits
+        else Value(state="elsewhere", reason="measured in another way: see the other column of this measure")
+    )

@@ -1,4 +1,4 @@
-"""One cell from beginning to end: train → load → render → score → record. Each step's result is on disk before the next.
+"""One cell from beginning to end: train → load → render → audit → score → record. Each step's result is on disk before the next.
 
 Killed anywhere, it goes on where it was: training is the method's to resume, a finished checkpoint is proved by its
 hash, and what comes after training is done again from it.
@@ -12,24 +12,23 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import records, registry, system, video
+from bench import audit, protocol, records, registry, sound, system, video
 from bench.contract import Conditioning, Method, Renderer, TrainTask, checked_frames
 from bench.errors import RecordError
 from bench.hashes import FramesHash, hash_folder
-from bench.paths import write_text
-from bench.records import Fps, Record
+from bench.paths import atomic_file, write_text
+from bench.pixels import quantised
+from bench.records import Fps, MetricRecord, Record
 from bench.run.layout import CellFolder, Job, RunFolder
 from bench.run.progress import Emit, TrainingProgress
-from bench.run.scores import score_cell
+from bench.run.scores import rescore
 from bench.run.timing import RenderClock
 from bench.subject import Subject
 
@@ -52,7 +51,11 @@ class _Trained:
 @dataclass(frozen=True)
 class _Rendered:
     sha256: str
+    """Over all frames."""
+    frames: list[str]
+    """Of each frame, in order."""
     fps: Fps
+    peak_memory_bytes: int
 
 
 def run_cell(job: Job, emit: Emit) -> Record:
@@ -67,20 +70,18 @@ def run_cell(job: Job, emit: Emit) -> Record:
     _prepare(folder, job)
     trained = _train(method, subject, job, emit)
     rendered = _render(method, subject, job, emit)
-    peak = max(trained.peak_memory_bytes, _peak_memory(job.device))
-    scores = score_cell(
-        folder.frames, subject, folder.per_frame, metrics=job.metrics, detector=job.detector, device=job.device,
-        canvas=method.info.canvas, emit=emit,
-    )  # fmt: skip
+    copied_share = _audit(method, subject, job, emit)
+    scores = _score(subject, job, rendered, emit)
     invalid = [f"{name}: {m.reason}" for name, m in scores.items() if m.state == "invalid"]
     record = Record(
         cell=job.cell,
         status="invalid" if invalid else "ok",
         error="; ".join(invalid) or None,
         metrics=scores,
+        copied_share=copied_share,
         fps=rendered.fps if method.info.kind != "reference" else Fps(),  # copying a picture isn't rendering
         train_seconds=trained.seconds,
-        peak_memory_bytes=peak,
+        peak_memory_bytes=max(trained.peak_memory_bytes, rendered.peak_memory_bytes),
         frames=len(subject.test_ids),
         size=subject.size,
         sees=sorted(method.info.sees),
@@ -104,7 +105,7 @@ def _provenance(job: Job, subject: Subject, trained: _Trained, rendered: _Render
         "audio": subject.audio_kind,
         "detector": job.detector,
         "device": job.device,
-        "protocol": job.protocol,
+        "protocol": protocol.get(job.protocol).id,
     }
 
 
@@ -155,7 +156,7 @@ def _checked_checkpoint(folder: CellFolder) -> _Trained:
 
 def _render(method: Method, subject: Subject, job: Job, emit: Emit) -> _Rendered:
     """Render the test split into ``frames.mkv``, timed, then the videos to watch."""
-    folder, info = job.folder, method.info
+    folder, info, rules = job.folder, method.info, protocol.get(job.protocol)
     emit({"event": "stage", "stage": "load", "total": 0})
     renderer: Renderer = method.load(folder.checkpoint, job.device)
     begin = time.perf_counter()
@@ -170,33 +171,43 @@ def _render(method: Method, subject: Subject, job: Job, emit: Emit) -> _Rendered
 
     def frames() -> Iterator[NDArray[np.uint8]]:
         made = checked_frames(info, conditioning, iter(renderer.render(conditioning)))
-        for done, frame in enumerate(clock.timed(made), start=1):
+        for done, frame in enumerate(clock.timed(quantised(frame, rules.quantise) for frame in made), start=1):
             digest.add(conditioning[done - 1].id, frame)
             emit({"event": "step", "done": done, "scalars": {}})
             yield frame
 
     video.write_lossless(folder.frames, frames(), subject.fps)
-    with _test_sound(subject) as sound:
-        video.write_preview(folder.preview, video.read_video(folder.frames), subject.fps, sound)
+    peak = _peak_memory(job.device)
+    with sound.test_sound(subject) as heard:
+        video.write_preview(folder.preview, video.read_video(folder.frames), subject.fps, heard)
         truth = RunFolder(job.run).ground_truth(job.cell.subject)
         if not truth.exists():
-            video.write_preview(truth, (subject.frame(i).image for i in subject.test_ids), subject.fps, sound)
-    return _Rendered(digest.hexdigest(), clock.fps(preparation))
+            video.write_preview(truth, (subject.frame(i).image for i in subject.test_ids), subject.fps, heard)
+    return _Rendered(digest.hexdigest(), digest.frames, clock.fps(preparation), peak)
 
 
-@contextmanager
-def _test_sound(subject: Subject) -> Iterator[Path | None]:
-    """A wav with the sound of the test frames, one after the other (frame k is k/fps seconds in); None without sound."""
-    if subject.sound is None:
-        yield None
-        return
-    samples = video.read_audio(subject.sound)
-    edges = [[round(k / subject.fps * 16000) for k in (i, i + 1)] for i in subject.test_ids]
-    cut = np.concatenate([np.pad(samples, (0, max(0, edges[-1][1] - len(samples))))[a:b] for a, b in edges])
-    with TemporaryDirectory(prefix="bench-") as place:
-        path = Path(place) / "test.wav"
-        video.write_audio(path, cut, 16000)
-        yield path
+def _audit(method: Method, subject: Subject, job: Job, emit: Emit) -> float | None:
+    """The copied share, its maps kept in the cell's folder; None where the protocol asks for no audit."""
+    count = protocol.get(job.protocol).audit
+    if not count:
+        return None
+    emit({"event": "stage", "stage": "audit", "total": 0})
+    found = audit.run_audit(method.info, lambda: method.load(job.folder.checkpoint, job.device), subject, count)
+    audit.save(job.folder.audit, found)
+    return found.share
+
+
+def _score(subject: Subject, job: Job, rendered: _Rendered, emit: Emit) -> dict[str, MetricRecord]:
+    """Scores by metric; single frames' hashes and values go into the cell's table."""
+    emit({"event": "stage", "stage": "score", "total": len(subject.test_ids)})
+    scores, table = rescore(
+        job.folder, subject, protocol.get(job.protocol), metrics=job.metrics, detector=job.detector, device=job.device,
+        progress=lambda done, _: emit({"event": "step", "done": done, "scalars": {}}),
+    )  # fmt: skip
+    table.insert(1, "sha256", rendered.frames)
+    with atomic_file(job.folder.per_frame) as temporary:
+        table.to_parquet(temporary, index=False)
+    return scores
 
 
 def _peak_memory(device: str) -> int:

@@ -22,6 +22,9 @@ from bench.records import CellKey, Record
 from bench.run.layout import RunFolder
 from bench.run.summary import method_label, metric_text
 
+_SHOWN = 4
+"""Measures in the line that says that a cell is done: the protocol's first ones."""
+
 
 class Display:
     """A :class:`bench.run.executor.Watcher` for people. Use as a context manager."""
@@ -80,7 +83,7 @@ class Display:
         if record.status == "failed":
             text = f"[red]failed[/red] {escape(record.error or '')} [dim](log: {escape(str(log))})[/dim]"
         else:
-            numbers = "  ".join(f"{name.upper()} {metric_text(m)}" for name, m in record.metrics.items())
+            numbers = "  ".join(f"{name.upper()} {metric_text(m)}" for name, m in list(record.metrics.items())[:_SHOWN])
             note = f"  [yellow]invalid: {escape(record.error or '')}[/yellow]" if record.status == "invalid" else ""
             text = f"[green]done[/green] in {record.seconds:.0f} s  {numbers}{note}"
         self._console.print(f"{escape(head)} {_title(cell)}: {text}")

@@ -87,13 +87,18 @@ class CellFolder:
         return self.root / "frames.mkv"
 
     @property
+    def audit(self) -> Path:
+        """Folder of the ground-truth audit."""
+        return self.root / "audit"
+
+    @property
     def preview(self) -> Path:
         """The rendered test frames, to watch."""
         return self.root / "preview.mp4"
 
     @property
     def per_frame(self) -> Path:
-        """Scores of each test frame."""
+        """Hash and scores of each test frame."""
         return self.root / "frames.parquet"
 
 
@@ -110,6 +115,7 @@ class Job(BaseModel):
     metrics: tuple[str, ...]
     detector: str
     protocol: str = "neutral"
+    """A name of :mod:`bench.protocol`."""
 
     @property
     def folder(self) -> CellFolder:

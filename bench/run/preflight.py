@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
-from bench import catalogue, metrics, records, system, weights
+from bench import catalogue, metrics, protocol, records, registry, system, weights
 from bench.contract import PRESETS
 from bench.errors import AbsentError, DataError, RecordError, UsageError, unknown
 from bench.landmarks import DETECTORS
 from bench.records import CellKey, Plan, Record
 from bench.run.layout import Job, RunFolder
-from bench.run.plan import cells, chosen_methods, default_name
+from bench.run.plan import cells, chosen_methods, default_name, parse_choice
 from bench.subject import Subject
 
 _CELL_BYTES = 200 * 2**20
 """Room for a cell's checkpoint, previews and logs."""
+
+
+REFERENCES = ("mean-frame", "codec", "copy-gt")
+"""The floor and the ceilings that stand in every table: a still picture, what storing as video costs, the truth itself."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,13 @@ class Request:
     """Names or paths; ``all``; empty for the embedded ones."""
     preset: str = "quick"
     seeds: Sequence[int] = (0,)
-    protocol: str = "neutral"
-    metrics: Sequence[str] = field(default_factory=lambda: list(metrics.METRICS))
-    detector: str = "mediapipe"
+    protocol: str = protocol.DEFAULT
+    metrics: Sequence[str] = ()
+    """Empty: the protocol's."""
+    detector: str | None = None
+    """None: the protocol's."""
+    references: bool = True
+    """Whether to add :data:`REFERENCES`."""
     device: str = "auto"
     out: Path | None = None
     command: str = ""
@@ -74,11 +82,11 @@ def prepare(request: Request) -> Prepared:
     """
     if request.preset not in PRESETS:
         raise unknown("preset", request.preset, PRESETS)
-    if request.protocol != "neutral":
-        raise unknown("protocol", request.protocol, ("neutral",))
-    if request.detector not in DETECTORS:
-        raise unknown("landmark detector", request.detector, DETECTORS)
-    chosen = tuple(metrics.get(name).name for name in dict.fromkeys(request.metrics))
+    rules = protocol.get(request.protocol)
+    detector = request.detector or rules.detector
+    if detector not in DETECTORS:
+        raise unknown("landmark detector", detector, DETECTORS)
+    chosen = tuple(metrics.get(name).name for name in dict.fromkeys(request.metrics or rules.metrics))
     methods = chosen_methods(request.methods, request.preset)
     device = system.pick_device(request.device)
     subjects = _subjects(request.subjects)
@@ -86,16 +94,18 @@ def prepare(request: Request) -> Prepared:
     keys = cells(methods, subjects, request.preset, dict.fromkeys(request.seeds))
     if not keys:
         raise UsageError("nothing to run: name at least one method, one subject and one seed")
-    name = default_name(keys, device, request.protocol, *hashes.values())
+    name = default_name(keys, device, rules.id, *hashes.values())
+    references = _references(request, list(subjects), keys)
+    keys += references
     run = RunFolder((request.out or Path("runs") / name).absolute())
     jobs = [
         Job(
             cell=key, run=run.root, subject_root=subjects[key.subject].root, subject_hash=hashes[key.subject], device=device,
-            metrics=chosen, detector=request.detector, protocol=request.protocol,
+            metrics=chosen, detector=detector, protocol=request.protocol,
         )
         for key in keys
     ]  # fmt: skip
-    plan = _plan(run, keys, device, request)
+    plan = _plan(run, keys, references, device, request)
     _check_disk(run.root, jobs, subjects)
     notes = _missing_weights(chosen)
     return Prepared(run, plan, jobs, notes, offline=bool(notes))
@@ -114,7 +124,9 @@ def standing(job: Job) -> Standing:
         return Standing("failed")
     if record.cell != job.cell or record.provenance.get("subject") != job.subject_hash:
         return Standing("outdated", warning=f"{path} is of other files, so the cell is run again")
-    if set(job.metrics) - record.metrics.keys() or record.provenance.get("detector") != job.detector:
+    rules = protocol.get(job.protocol).id
+    kept = (record.provenance.get("detector"), record.provenance.get("protocol"))
+    if set(job.metrics) - record.metrics.keys() or kept != (job.detector, rules):
         return Standing("outdated", warning=f"{path} was scored otherwise, so its frames are made and scored again")
     return Standing("done", record)
 
@@ -151,7 +163,16 @@ def _check_sizes(subject: Subject) -> None:
                 raise DataError(f"{path} is {found}, frames are {expected}; make it with `bench data prepare`")
 
 
-def _plan(run: RunFolder, keys: list[CellKey], device: str, request: Request) -> Plan:
+def _references(request: Request, subjects: list[str], asked: list[CellKey]) -> list[CellKey]:
+    """A cell of each reference for each subject, but those asked for anyway."""
+    if not request.references:
+        return []
+    methods = [name for name in REFERENCES if request.preset in registry.get(name).info.presets]
+    choices = [parse_choice(name) for name in methods]
+    return [key for key in cells(choices, subjects, request.preset, request.seeds[:1]) if key not in asked]
+
+
+def _plan(run: RunFolder, keys: list[CellKey], references: list[CellKey], device: str, request: Request) -> Plan:
     """The plan, with the cells of an earlier one in the same folder: a run folder can grow."""
     earlier: Plan | None = None
     if run.plan.exists():
@@ -164,8 +185,10 @@ def _plan(run: RunFolder, keys: list[CellKey], device: str, request: Request) ->
             raise UsageError(f"{run.root} was begun {begun}: use another --out for {device}, {request.protocol}")
     elif run.root.exists() and not (run.root.is_dir() and {p.name for p in run.root.iterdir()} <= {".lock", "cells"}):
         raise UsageError(f"{run.root} exists and is not a run folder: use another --out")
+    added = [*(earlier.references if earlier else ()), *references]
     return Plan(
         cells=list(dict.fromkeys([*(earlier.cells if earlier else ()), *keys])),
+        references=[key for key in dict.fromkeys(added) if key in references or key not in keys],
         device=device,
         protocol=request.protocol,
         command=request.command,

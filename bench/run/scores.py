@@ -1,76 +1,67 @@
-"""Scores of a cell's rendered frames, from the files: whole frames and regions, and the table of single frames."""
+"""Scores of a cell's rendered frames, from the files: records of each measure, and the table of single frames."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
+from bench import audit
 from bench.metrics import METRICS, MetricResult
-from bench.paths import atomic_file
+from bench.protocol import Protocol
 from bench.records import MetricRecord
-from bench.run.progress import Emit
-from bench.run.regions import REGIONS, mask_of
-from bench.scoring import score
+from bench.regions import SYNTHESISED
+from bench.run.layout import CellFolder
+from bench.scoring import FrameMask, score
 from bench.subject import Subject
 
 
-def score_cell(
-    frames: Path,
+def rescore(
+    folder: CellFolder,
     subject: Subject,
-    table: Path,
+    protocol: Protocol,
     *,
     metrics: Sequence[str],
     detector: str,
-    device: str,
-    canvas: str,
-    emit: Emit,
-) -> dict[str, MetricRecord]:
-    """Score the test frames of ``subject`` in the video ``frames``; single frames' values go to ``table`` (Parquet).
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, MetricRecord], pd.DataFrame]:
+    """Score the cell's ``frames.mkv`` against the test frames of ``subject``.
+
+    Returns the records by metric, and one row a frame: ``id``, then :func:`per_frame_columns`.
 
     Raises:
         DataError: the frames are not those the subject asks for.
     """
-    ids, truth = subject.test_ids, subject.root / "ori_imgs"
-    word = re.sub(r"[\s|:]+", "-", canvas.strip()) or "own"
-
-    def told(done: int, total: int) -> None:
-        emit({"event": "step", "done": done, "scalars": {}})
-
-    emit({"event": "stage", "stage": "score", "total": len(ids)})
-    full = score(
-        frames, truth, expected_ids=ids, metrics=metrics, detector=detector, device=device, canvas=word, progress=told
+    masks: dict[str, FrameMask] = {}
+    if SYNTHESISED in protocol.regions and audit.exists(folder.audit):
+        masks[SYNTHESISED] = audit.synthesised(folder.audit)
+    results = score(
+        folder.frames, subject=subject, protocol=protocol, metrics=metrics, detector=detector, device=device,
+        masks=masks, quantised=protocol.quantise, progress=progress,
     )  # fmt: skip
-    masked = [name for name in metrics if METRICS[name].takes_mask]
-    parts: dict[str, dict[str, MetricResult]] = {}
-    for region in REGIONS if masked else ():
-        emit({"event": "stage", "stage": f"score {region}", "total": len(ids)})
-        parts[region] = score(
-            frames, truth, expected_ids=ids, metrics=masked, mask=mask_of(subject, region), region=region, canvas=word,
-            min_coverage=0.0, progress=told,
-        )  # fmt: skip
-    _save(table, ids, full, parts)
-    return {
-        name: _record(result, {region: results[name].value for region, results in parts.items() if name in results})
-        for name, result in full.items()
-    }
+    table = pd.DataFrame({"id": subject.test_ids} | per_frame_columns(results))
+    return {name: _record(result) for name, result in results.items()}, table
 
 
-def _record(result: MetricResult, regions: dict[str, float | None]) -> MetricRecord:
+def per_frame_columns(results: Mapping[str, MetricResult]) -> dict[str, object]:
+    """``psnr``, ``psnr_face``, …; where a metric has several quantities a frame, ``blink.<quantity>``."""
+    found: dict[str, object] = {}
+    for name, whole in results.items():
+        for region, result in {"": whole, **whole.regions}.items():
+            column = f"{name}_{region}" if region else name
+            if result.per_frame.ndim == 1:
+                found[column] = result.per_frame
+            else:
+                parts = zip(METRICS[name].columns, result.per_frame.T, strict=True)
+                found |= {f"{column}.{part}": values for part, values in parts}
+    return found
+
+
+def _record(result: MetricResult) -> MetricRecord:
+    regions = result.regions
     return MetricRecord(
-        value=result.value, state=result.state, reason=result.reason, unit=result.unit, n=result.n, regions=regions,
+        value=result.value, state=result.state, reason=result.reason, unit=result.unit, n=result.n, ci95=result.ci95,
         higher_is_better=result.higher_is_better, signature=str(result.signature or ""),
+        regions=result.as_json()["regions"], regions_ci95={name: part.ci95 for name, part in regions.items()},
     )  # fmt: skip
-
-
-def _save(
-    path: Path, ids: Sequence[int], full: dict[str, MetricResult], parts: dict[str, dict[str, MetricResult]]
-) -> None:
-    columns = {"id": np.asarray(ids)} | {name: result.per_frame for name, result in full.items()}
-    for region, results in parts.items():
-        columns |= {f"{name}_{region}": result.per_frame for name, result in results.items()}
-    with atomic_file(path) as temporary:
-        pd.DataFrame(columns).to_parquet(temporary, index=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,14 @@ from bench.records import CellKey, MetricRecord, Record
 from bench.run.layout import RunFolder
 
 
-def document(run: Path, records: Iterable[Record]) -> dict[str, Any]:
-    """The run as strict JSON values."""
-    return {"run": str(run), "cells": [_cell(RunFolder(run), record) for record in records]}
+def document(run: Path, records: Iterable[Record], references: Collection[CellKey] = ()) -> dict[str, Any]:
+    """The run as strict JSON values: the cells asked for, and apart from them the floors and ceilings."""
+    cells = [(record.cell in references, _cell(RunFolder(run), record)) for record in records]
+    return {
+        "run": str(run),
+        "cells": [cell for added, cell in cells if not added],
+        "references": [cell for added, cell in cells if added],
+    }
 
 
 def method_label(cell: CellKey) -> str:

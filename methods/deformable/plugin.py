@@ -124,13 +124,13 @@ class GaussianRenderer:
             self.mouth_encoded = self.mouth_field.encode(self.mouth.xyz, self.mouth.embedding)
             self.face_encoded = self.face_field.encode(self.face.xyz, self.face.embedding)
 
-    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[NDArray[np.uint8]]:
-        """One uint8 RGB frame [H,W,3] per conditioning; values are rounded, not truncated."""
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[NDArray[np.float32]]:
+        """One RGB frame [H,W,3] per conditioning, 0…1."""
         for given in conditioning:
             yield self.frame(given)
 
     @torch.no_grad()
-    def frame(self, given: Conditioning) -> NDArray[np.uint8]:
+    def frame(self, given: Conditioning) -> NDArray[np.float32]:
         """Render one frame."""
         drivers = Drivers.of(self.design, given, self.device)
         if drivers.windows.shape[1] != self.widths.audio_channels:
@@ -143,5 +143,4 @@ class GaussianRenderer:
         face_motion = self.face_field(self.face_encoded, drivers.windows, drivers.expression, drivers.direct)
         mouth_motion = self.mouth_field(self.mouth_encoded, drivers.windows)
         image = composite(draw(self.face, view, face_motion), draw(self.mouth, view, mouth_motion), canvas)
-        pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
-        return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+        return image.clamp(0, 1).permute(1, 2, 0).contiguous().cpu().numpy()

@@ -12,7 +12,7 @@ import pytest
 
 from bench import landmarks
 from bench.errors import AbsentError, DataError, UsageError
-from bench.metrics.lmd import lmd
+from bench.metrics.landmark_distance import lmd
 
 
 def test_lmd_of_a_known_change() -> None:

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench import landmarks, video
+from bench.classes import HAIR
 from bench.cli.metrics import command as metrics_command
 from bench.cli.score import command as score_command
 from bench.errors import DataError, UsageError
-from bench.metrics import METRICS, Accumulator, MetricResult, Settings, Signature
+from bench.metrics import METRICS, Batch, MetricResult, Settings, Signature, aggregate
 from bench.scoring import score
+from bench.subject import Subject
 
 FIELD = st.text(
     st.characters(codec="utf-8", exclude_characters="|:", exclude_categories=("Z", "C")), min_size=1, max_size=8
@@ -41,7 +43,7 @@ def test_broken_signatures_are_refused(text: str) -> None:
 
 def test_signature_texts() -> None:
     psnr = _result("psnr", np.zeros((1, 8, 8, 3), np.uint8), src="h264").signature
-    assert str(psnr) == "PSNR|canvas:own|region:full|agg:frame-mean|quant:u8|src:h264|v:1"
+    assert str(psnr) == "PSNR|canvas:own|region:full|agg:frame-mean|quant:u8-round|src:h264|v:1"
     assert psnr.short() == "PSNR|src:h264|v:1"
     text = "LMD|canvas:own|region:full|agg:frame-mean|quant:u8|src:lossless|det:x-1|pts:48-67|center:mean|norm:px|v:1|n:28/29"
     lmd = Signature.parse(text)
@@ -52,9 +54,10 @@ def test_signature_texts() -> None:
 def _result(
     name: str, pred: np.ndarray, gt: np.ndarray | None = None, expected: int | None = None, **shared: str
 ) -> MetricResult:
-    accumulator = Accumulator(METRICS[name], Settings())
-    accumulator.add(pred, pred if gt is None else gt)
-    return accumulator.result(expected or len(pred), 0.9, **shared)
+    metric = METRICS[name]
+    scorer = metric.open(Settings())
+    values = scorer.per_frame(Batch(pred, pred if gt is None else gt))["full"]
+    return aggregate(metric, scorer, values, expected or len(pred), 0.9, **shared)
 
 
 def test_identical_frames_are_a_state_and_strict_json() -> None:
@@ -165,19 +168,35 @@ def test_wrong_size_is_an_error(folders: tuple[Path, Path], pair: tuple[np.ndarr
         score(pred, gt, metrics=["psnr"])
 
 
-def test_masked_score(folders: tuple[Path, Path], pair: tuple[np.ndarray, np.ndarray]) -> None:
+def test_regions_are_scored_beside_the_whole(folders: tuple[Path, Path], pair: tuple[np.ndarray, np.ndarray]) -> None:
     from bench.metrics.psnr import psnr
 
     mask = np.zeros((64, 80), bool)
     mask[20:40, 20:40] = True
-    results = score(*folders, mask=lambda number: mask, region="face")
-    assert list(results) == ["psnr", "ssim"]
-    assert results["psnr"].value == pytest.approx(float(psnr(*pair, np.stack([mask] * 3)).mean()))
-    assert results["psnr"].as_json()["regions"] == {"face": results["psnr"].value}
-    with pytest.raises(UsageError, match="lpips has no masked form"):
-        score(*folders, mask=lambda number: mask, region="face", metrics=["lpips"])
-    with pytest.raises(UsageError, match="mask needs a region's name"):
-        score(*folders, mask=lambda number: mask)
+    masks = {"patch": lambda number: mask, "nothing": lambda number: np.zeros_like(mask)}
+    results = score(*folders, metrics=["psnr", "ssim", "lmd"], masks=masks)
+    whole, part = results["psnr"], results["psnr"].regions["patch"]
+    assert part.value == pytest.approx(float(psnr(*pair, np.stack([mask] * 3)).mean()))
+    assert whole.value == pytest.approx(float(psnr(*pair).mean()))
+    assert part.signature.get("region") == "patch"
+    assert whole.as_json()["regions"] == {"full": whole.value, "patch": part.value, "nothing": None}
+    assert results["ssim"].regions["nothing"].state == "undefined"
+    assert not results["lmd"].regions  # it has no form for parts of a frame
+    with pytest.raises(DataError, match=r"mask of frame 7 is \(3, 3\)"):
+        score(*folders, metrics=["psnr"], masks={"bad": lambda number: np.ones((3, 3))})
+
+
+def test_a_subject_brings_its_regions(own_toy: Path) -> None:
+    """Frames equal to the truth but in the hair: only the regions that hold hair see it."""
+    subject = Subject(own_toy)
+    frames = [subject.frame(i).image.copy() for i in subject.test_ids]
+    for frame, number in zip(frames, subject.test_ids, strict=True):
+        frame[subject.frame(number).labels == HAIR] ^= 1
+    video.write_lossless(own_toy / "pred.mkv", frames, 25)
+    found = score(own_toy / "pred.mkv", subject=subject, metrics=["psnr"])["psnr"]
+    assert found.regions["face"].state == found.regions["torso"].state == "identical"
+    assert found.regions["hair"].value == pytest.approx(20 * np.log10(255))
+    assert found.value > found.regions["hair"].value
 
 
 def test_lpips_without_weights_is_absent(folders: tuple[Path, Path], offline: Path) -> None:

@@ -89,6 +89,22 @@ class Junk(Well):
         return (np.zeros((3, 3), np.float32) for _ in conditioning)
 
 
+class Float(Well):
+    """Grey frames, 0…1."""
+
+    info = info("t-float")
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        return (np.full((item.size[1], item.size[0], 3), 0.5, np.float32) for item in conditioning)
+
+
+class Diverged(Well):
+    info = info("t-nan")
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        return (np.full((item.size[1], item.size[0], 3), np.nan, np.float32) for item in conditioning)
+
+
 class Nothing(Well):
     info = info("t-none")
 

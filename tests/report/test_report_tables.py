@@ -7,15 +7,19 @@ import io
 import json
 from statistics import fmean
 
+import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from make_run import HOSTILE
 
+from bench import stats
 from bench.cli import main
 from bench.errors import RecordError
 from bench.records import load_record, save
 from bench.report.data import load
-from bench.report.tables import summarize, summary_rows, to_csv, to_markdown, to_rich, to_summary
+from bench.report.summary import summarize, summary_rows
+from bench.report.tables import to_csv, to_markdown, to_rich, to_summary
 
 
 @pytest.fixture
@@ -83,14 +87,50 @@ def test_an_invalid_cell_shows_its_other_measures_but_is_not_averaged(own_run):
 
 def test_floors_and_ceilings_come_last_and_are_never_best(rows):
     assert [row.is_reference for row in rows.values()] == sorted(row.is_reference for row in rows.values())
-    assert not any(value.best for row in rows.values() if row.is_reference for value in row.values.values())
+    assert not any(value.mark for row in rows.values() if row.is_reference for value in row.values.values())
 
 
 def test_best_needs_a_rival_with_the_same_canvas(rows):
-    assert not rows["degstalk"].values["psnr"].best  # the highest, but alone on its canvas
-    assert rows["talkinggaussian"].values["psnr"].best
-    assert not rows["ernerf"].values["psnr"].best
-    assert rows["talkinggaussian"].values["lmd"].best  # the lower one
+    assert not rows["degstalk"].values["psnr"].mark  # the highest, but alone on its canvas
+    assert rows["talkinggaussian"].values["psnr"].mark == "best"
+    assert not rows["ernerf"].values["psnr"].mark
+    assert rows["talkinggaussian"].values["lmd"].mark == "best"  # the lower one
+
+
+def test_what_chance_may_have_made_is_a_tie(own_run):
+    """The same frames but for noise: neither is better, and neither is bold."""
+    for subject in ("ada", "bo&b"):
+        source = own_run / f"cells/talkinggaussian--{subject}--quick--s0/frames.parquet"
+        frames = pd.read_parquet(source)
+        frames["psnr"] += np.random.default_rng(len(subject)).normal(0, 0.2, len(frames))
+        frames.to_parquet(own_run / f"cells/ernerf--{subject}--quick--s0/frames.parquet")
+    rows = {row.method: row for row in summary_rows(own_run)}
+    assert [rows[name].values["psnr"].mark for name in ("talkinggaussian", "ernerf")] == ["tie", "tie"]
+    text = to_markdown(own_run)
+    assert sum(" ≈ |" in line for line in text.splitlines() if "| mean |" in line) == 2
+
+
+def _series(run, name):
+    return pd.read_parquet(run / "cells" / name / "frames.parquet")["psnr"].to_numpy()
+
+
+def test_the_mean_has_an_interval_that_is_narrower_than_its_cells(own_run):
+    row = next(row for row in summary_rows(own_run) if row.method == "talkinggaussian")
+    low, high = row.values["psnr"].ci95
+    assert low < row.values["psnr"].value < high
+    cells = [stats.interval(_series(own_run, f"talkinggaussian--{s}--quick--s0")) for s in ("ada", "bo&b")]
+    assert high - low < max(np.ptp(cell) for cell in cells)
+
+
+def test_a_region_that_every_method_draws_is_ranked_across_canvases(own_run):
+    for method, psnr in (("degstalk", 30.0), ("talkinggaussian", 28.0), ("ernerf", 27.0)):
+        for subject in ("ada", "bo&b"):
+            path = own_run / f"cells/{method}--{subject}--quick--s0/frames.parquet"
+            frames = pd.read_parquet(path)
+            frames["psnr_face"] = psnr + np.sin(np.arange(len(frames)))
+            frames.to_parquet(path)
+    rows = {row.method: row for row in summary_rows(own_run)}
+    assert rows["degstalk"].values["psnr@face"].mark == "best"
 
 
 def test_direction_is_the_metrics_own_even_if_a_record_errs(own_run):
@@ -122,23 +162,25 @@ def test_two_signatures_never_share_a_column(own_run):
     for row in rows.values():
         assert sum(row.values[key].value is not None for key in keys) <= 1
     assert rows["ernerf"].values["psnr (b)"].value is not None
+    reason = summary.splits[0]
+    assert reason.startswith("not one column, because they were measured in different ways: PSNR (a): ")
+    assert "src lossless" in reason
+    assert "src h264" in reason
 
 
 def test_cells_measured_differently_have_no_mean(own_run):
     signature = load_record(_record(own_run, "ernerf--ada--quick--s0")).metrics["psnr"].signature
-    other = signature.replace("canvas:static-plate,-own-torso", "canvas:own")
+    other = signature.replace("canvas:own", "canvas:portrait")
     _change_metric(own_run, "ernerf--ada--quick--s0", "psnr", signature=other)
     row = next(row for row in summary_rows(own_run) if row.method == "ernerf")
-    assert row.values["psnr"].value is None
-    assert "different ways" in row.values["psnr"].reason
+    for key in ("psnr (a)", "psnr (b)"):
+        assert row.values[key].value is None
+        assert "measured in another way" in row.values[key].reason
 
 
-def test_times_of_different_machines_are_not_ranked(own_run):
-    for subject in ("ada", "bo&b"):
-        _change(own_run, f"talkinggaussian--{subject}--quick--s0", hardware={"cpu": "another"})
-    rows = {row.method: row for row in summary_rows(own_run)}
-    assert not rows["talkinggaussian"].values["fps"].best
-    assert rows["degstalk"].values["fps"].best  # against ER-NeRF, on the same machine
+def test_speeds_are_not_ranked(rows):
+    """One measurement on one machine says nothing about chance."""
+    assert not any(row.values[key].mark for row in rows.values() for key in ("fps", "train"))
 
 
 def test_a_method_with_a_failed_cell_is_not_best(own_run):
@@ -146,7 +188,7 @@ def test_a_method_with_a_failed_cell_is_not_best(own_run):
     row = next(row for row in summary_rows(own_run) if row.method == "talkinggaussian")
     assert row.counts == (1, 2)
     assert row.values["psnr"].value is not None
-    assert not any(value.best for value in row.values.values())
+    assert not any(value.mark for value in row.values.values())
 
 
 def test_partly_identical_has_no_finite_mean(own_run):

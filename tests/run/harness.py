@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from bench.cli import main
 
-FAST = ("--metrics", "psnr,ssim")
+FAST = ("--metrics", "psnr,ssim", "--no-references")
 _PATIENCE = 120.0
 
 

@@ -44,8 +44,9 @@ def test_the_document_is_the_public_one(run):
     psnr = cell["metrics"]["psnr"]
     assert {"value", "ci95", "signature", "n", "regions"} <= set(psnr)
     assert psnr["n"] == [6, 6]
-    assert psnr["regions"].keys() == {"face", "mouth"}
-    assert "PSNR|canvas:mean-frame|region:full|" in psnr["signature"]
+    assert psnr["regions"].keys() == {"full", "face", "mouth", "hair", "torso", "synthesised"}
+    assert psnr["regions"]["full"] == psnr["value"]
+    assert psnr["signature"] == "PSNR|canvas:own|region:full|agg:frame-mean|quant:u8-round|src:lossless|v:1"
     assert cell["train_seconds"]["total"] >= cell["train_seconds"]["mean"] > 0
     assert cell["peak_memory_bytes"] > 2**20
     assert Path(cell["record"]).exists()
@@ -69,15 +70,49 @@ def test_a_cell_leaves_everything_that_records_promise(run, toy_subject):
         "preview.mp4",
         "training.csv",
         "checkpoint",
+        "audit",
         "log.txt",
     }
     table = pd.read_parquet(folder.per_frame)
     assert list(table["id"]) == toy_subject.test_ids
-    assert {"psnr", "ssim", "psnr_face", "psnr_mouth", "ssim_face"} <= set(table)
+    assert {"sha256", "psnr", "ssim", "psnr_face", "psnr_mouth", "ssim_face", "psnr_synthesised"} <= set(table)
     info = video.probe(folder.preview)
     assert (info.frames, info.has_audio) == (6, True)
     assert video.probe(RunFolder(run[0]).ground_truth("toy")).frames == 6
     assert (run[0] / "report/index.html").exists()
+
+
+def test_what_was_copied_is_known(run):
+    copy, mean, frozen = (cell["copied_share"] for cell in run[1]["cells"])
+    assert copy == 1
+    assert mean == 0
+    assert 0.8 < frozen < 1  # all but the mouth
+    assert run[1]["cells"][1]["metrics"]["psnr"]["regions"]["synthesised"] == pytest.approx(
+        run[1]["cells"][1]["metrics"]["psnr"]["value"]
+    )  # it drew every pixel
+    assert run[1]["cells"][0]["metrics"]["psnr"]["regions"]["synthesised"] is None
+
+
+@pytest.mark.usefixtures("plugins")
+def test_floor_and_ceilings_stand_in_every_table(toy_folder, tmp_path):
+    arguments = ("--subjects", toy_folder, "--out", tmp_path / "r", "--metrics", "psnr")
+    document = bench_json("run", "--methods", "t-float,mean-frame", *arguments)
+    assert [cell["method"] for cell in document["cells"]] == ["t-float", "mean-frame"]
+    assert [cell["method"] for cell in document["references"]] == ["codec", "copy-gt"]
+    table = bench("report", tmp_path / "r", "--table", "md").stdout
+    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == [
+        "| t-float", "| mean-frame", "| codec", "| copy-gt"
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("plugins")
+def test_the_protocol_makes_8_bits_of_floats(toy_folder, tmp_path):
+    """0.5 is level 127.5: rounded to the even 128, or cut off to 127."""
+    for name, level in (("neutral", 128), ("degstalk-paper", 127)):
+        arguments = ("--protocol", name, "--subjects", toy_folder, "--out", tmp_path / name, *FAST)
+        (cell,) = bench_json("run", "--methods", "t-float", *arguments)["cells"]
+        frame = next(video.read_video(Path(cell["record"]).parent / "frames.mkv"))
+        assert (frame == level).all()
 
 
 def test_frames_on_disk_are_bit_exact(run, toy_subject):
@@ -175,7 +210,8 @@ def test_one_bad_method_does_not_stop_the_others(toy_folder, tmp_path):
         "t-raises": "the loss became nan in stage only at iteration 3: check the masks",
         "t-exits": "the method called sys.exit(0)",
         "t-dies": "killed by signal 9 (SIGKILL; out of memory?)",
-        "t-junk": "t-junk rendered frame 16 as float32 (3, 3), expected uint8 (64, 64, 3)",
+        "t-junk": "t-junk rendered frame 16 as float32 (3, 3), expected uint8 or float32 (64, 64, 3)",
+        "t-nan": "t-nan rendered frame 16 with values that aren't finite",
         "t-none": "t-none rendered frame 16 as NoneType",
         "t-short": "t-short rendered 5 of 6 frames: frame 21 is missing",
         "t-peeks": "asked for 'ground_truth' of test frame 16, which its MethodInfo.sees doesn't declare",
@@ -210,6 +246,7 @@ def test_a_time_limit_ends_a_cell(toy_folder, tmp_path):
 def test_a_measure_without_coverage_makes_the_cell_invalid(toy_folder, tmp_path):
     """t-well paints everything grey: there is no face to find."""
     arguments = ("--methods", "t-well", "--subjects", toy_folder, "--out", tmp_path / "r", "--metrics", "psnr,lmd")
+    arguments += ("--no-references",)
     (cell,) = bench_json("run", *arguments, code=4)["cells"]
     assert cell["status"] == "invalid"
     assert cell["metrics"]["lmd"]["value"] is None
@@ -221,8 +258,9 @@ def test_reference_methods_prove_the_lip_metric(tmp_path):
     """On a real (if synthetic) face."""
     methods = "copy-gt,frozen-mouth,time-shift"
     document = bench_json(
-        "run", "--methods", methods, "--subjects", "tiny", "--out", tmp_path / "r", "--metrics", "psnr,lmd"
-    )
+        "run", "--methods", methods, "--subjects", "tiny", "--out", tmp_path / "r", "--metrics", "psnr,lmd",
+        "--no-references",
+    )  # fmt: skip
     lmd = {cell["method"]: cell["metrics"]["lmd"]["value"] for cell in document["cells"]}
     assert lmd["copy-gt"] == 0
     assert lmd["frozen-mouth"] > 0.05

@@ -8,19 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from scipy import ndimage
-from scipy.spatial import ConvexHull
-from skimage.draw import polygon2mask
-from skimage.transform import estimate_transform, warp
 
 from bench.contract import Conditioning, MethodInfo, TrainTask
 from bench.paths import atomic_file
+from methods.baselines.reference.mouth import paste
 
 _FILE = "mouth.safetensors"
-_STILL, _LIPS = slice(27, 48), slice(48, 68)
-"""Nose and eyes, which say where the head is; the lips."""
-_MARGIN = 0.25
-"""Width of the soft edge around the mouth, in mouth widths."""
 
 
 class FrozenMouth:
@@ -58,13 +51,4 @@ class _Paster:
 
     def render(self, conditioning: Sequence[Conditioning]) -> Iterator[NDArray[np.uint8]]:
         """The frames, each with the kept mouth moved to where the head is."""
-        return (self._paste(item.ground_truth, item.landmarks) for item in conditioning)
-
-    def _paste(self, frame: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.uint8]:
-        motion = estimate_transform("similarity", self._landmarks[_STILL], points[_STILL])
-        moved = warp(self._picture, motion.inverse, output_shape=frame.shape[:2], mode="edge", preserve_range=True)
-        lips = np.concatenate([motion(self._landmarks[_LIPS]), points[_LIPS]])
-        outline = lips[ConvexHull(lips).vertices][:, ::-1]
-        distance = ndimage.distance_transform_edt(~polygon2mask(frame.shape[:2], outline))
-        alpha = np.clip(1 - distance / (_MARGIN * np.ptp(lips[:, 0])), 0, 1)[..., None]
-        return np.round(alpha * moved + (1 - alpha) * frame).astype(np.uint8)
+        return (paste(item.ground_truth, item.landmarks, self._picture, self._landmarks) for item in conditioning)

@@ -1,0 +1,84 @@
+"""What the summary of a run is made of: one row a method, averaged over its subjects, with a row a cell under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.records import CellKey
+from bench.report.data import CellStatus
+from bench.report.values import Column, Value, split_reason
+
+REFERENCE = "reference"
+"""``Record.kind`` of a method with a known answer: shown apart and never best."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's mean over subjects (``key`` is None), or one cell of it."""
+
+    method: str
+    kind: str
+    canvas: str
+    values: Mapping[str, Value]
+    """By :attr:`Column.key`."""
+    key: CellKey | None = None
+    status: CellStatus = "ok"
+    error: str | None = None
+    children: tuple[Row, ...] = field(default=(), repr=False)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the method is a floor or a ceiling."""
+        return self.kind == REFERENCE
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(cells that may be used, cells planned)"""
+        rows = self.children or (self,)
+        return sum(row.status == "ok" for row in rows), len(rows)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether there is anything to show: a single invalid cell still has its other measures, a mean over such has not."""
+        return self.status == "ok" or (self.status == "invalid" and len(self.children) < 2)
+
+    def coverage(self, shown: Sequence[Column]) -> str:
+        """``300/300``, with the measures that scored fewer frames named: ``300/300, LMD 278``."""
+        found = {c.title: n for c in shown if c.group and (n := self.values[c.key].n)[1]}
+        if not found:
+            return "—"
+        most, expected = max(found.values())
+        fewer = [f"{title} {n}" for title, (n, _) in found.items() if n < most]
+        return ", ".join([f"{most}/{expected}", *fewer])
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Rows and the columns that they fill."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def section(self, name: str) -> list[Column]:
+        """The columns of one section."""
+        return [column for column in self.columns if column.section == name]
+
+    @property
+    def canvases(self) -> list[str]:
+        """The canvases of methods that were trained: more than one means that not all of them are like for like."""
+        return list(dict.fromkeys(row.canvas for row in self.rows if row.canvas and not row.is_reference))
+
+    @property
+    def splits(self) -> list[str]:
+        """Why a measure has more than one column, a line for each that has."""
+        found: dict[str, list[Column]] = {}
+        for column in self.columns:
+            if column.group and "(" in column.key:
+                found.setdefault(column.key.partition(" (")[0], []).append(column)
+        return [split_reason(group) for group in found.values()]
+
+    def signatures(self, column: Column) -> list[str]:
+        """The full signatures of a column's values."""
+        rows = [each for row in self.rows for each in (row, *row.children)]
+        return list(dict.fromkeys(v.signature for row in rows if (v := row.values[column.key]).signature))

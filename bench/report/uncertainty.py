@@ -1,0 +1,114 @@
+"""Intervals of means, and which method of a column is best by more than chance (:mod:`bench.stats`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import stats
+from bench.errors import RecordError
+from bench.metrics import METRICS
+from bench.regions import SYNTHESISED
+from bench.report.data import Cell
+from bench.report.rows import Row
+from bench.report.values import Column, Mark
+
+Groups = dict[str, dict[int, NDArray[np.float64]]]
+"""Per-frame series by subject and seed."""
+
+
+def with_uncertainty(rows: Sequence[Row], columns: Sequence[Column], cells: Mapping[str, Cell]) -> list[Row]:
+    """The rows with intervals of their means, and best values and ties marked.
+
+    :param cells: the run's cells by name
+    """
+    marked = [dict(row.values) for row in rows]
+    for column in columns:
+        if column.higher is None or not column.group:
+            continue
+        series = {i: groups for i, row in enumerate(rows) if (groups := _groups(row, column, cells))}
+        statistic = METRICS[column.measure].statistic
+        for index, groups in series.items():
+            value = marked[index][column.key]
+            if value.state == "ok" and rows[index].children[1:]:
+                found = stats.mean_interval(groups, statistic)
+                marked[index][column.key] = replace(value, ci95=_bounds(found))
+        for index, mark in _ranked(rows, series, column, statistic).items():
+            marked[index][column.key] = replace(marked[index][column.key], mark=mark)
+    return [replace(row, values=values) for row, values in zip(rows, marked, strict=True)]
+
+
+def _bounds(interval: stats.Interval) -> tuple[float, float] | None:
+    return None if interval.low is None or interval.high is None else (interval.low, interval.high)
+
+
+def _ranked(
+    rows: Sequence[Row], series: Mapping[int, Groups], column: Column, statistic: stats.Statistic
+) -> dict[int, Mark]:
+    """``best`` or ``tie`` by row, among complete rows of trained methods that were measured alike."""
+    if column.region == SYNTHESISED:  # each method's own pixels: nothing that could be ranked
+        return {}
+    rivals: dict[str, dict[str, Groups]] = {}
+    for index, groups in series.items():
+        row = rows[index]
+        whole = row.counts[0] == row.counts[1]
+        if not row.is_reference and whole and row.values[column.key].state == "ok":
+            alike = "" if column.region in _DRAWN_BY_ALL else row.canvas
+            rivals.setdefault(alike, {})[str(index)] = groups
+    marks: dict[int, Mark] = {}
+    for group in (g for g in rivals.values() if len(g) > 1 and len({frozenset(s) for s in g.values()}) == 1):
+        ranking = stats.best_and_ties(group, statistic, bool(column.higher))
+        if ranking.best is not None:
+            marks[int(ranking.best)] = "best" if ranking.is_significant else "tie"
+        marks |= {int(index): "tie" for index in ranking.ties}
+    return marks
+
+
+_DRAWN_BY_ALL = frozenset({"face", "mouth"})
+"""Regions that every method draws itself, whatever lies around them: ranked across canvases."""
+
+
+def _groups(row: Row, column: Column, cells: Mapping[str, Cell]) -> Groups | None:
+    """The row's series in this column; None if a cell that counts has none."""
+    groups: Groups = {}
+    for child in row.children:
+        if child.status != "ok" or child.key is None:
+            continue
+        series = _series(cells[child.key.name], column)
+        if series is None:
+            return None
+        groups.setdefault(child.key.subject, {})[child.key.seed] = series
+    return groups or None
+
+
+def _series(cell: Cell, column: Column) -> NDArray[np.float64] | None:
+    table = _table(cell)
+    if table is None:
+        return None
+    metric = METRICS.get(column.measure)
+    name = f"{column.measure}_{column.region}" if column.region != "full" else column.measure
+    wanted = [f"{name}.{part}" for part in metric.columns] if metric and metric.columns else [name]
+    if metric is None or not set(wanted) <= set(table):
+        return None
+    values = np.stack([table[each] for each in wanted], axis=1)
+    return values if metric.columns else values[:, 0]
+
+
+@lru_cache(maxsize=256)
+def _read(path: str, changed: int) -> dict[str, NDArray[np.float64]]:
+    import pandas as pd
+
+    frame = pd.read_parquet(path).sort_values("id")
+    return {str(name): frame[name].to_numpy(np.float64) for name in frame.select_dtypes("number")}
+
+
+def _table(cell: Cell) -> dict[str, NDArray[np.float64]] | None:
+    path = cell.folder / "frames.parquet"
+    try:
+        return _read(str(path), path.stat().st_mtime_ns)
+    except (OSError, ValueError, KeyError, RecordError):
+        return None  # the players' section says what is wrong with it
