@@ -21,9 +21,9 @@ from bench.errors import AbsentError, DataError
 from bench.metrics import FULL, Batch, Metric, MetricResult, Scorer, Settings, Undefined, aggregate
 from bench.metrics.batch import Values
 from bench.protocol import Protocol
+from bench.protocol.streams import Pair, open_pair
 from bench.regions import REGIONS, SYNTHESISED
 from bench.sound import heard
-from bench.streams import Pair, open_pair
 from bench.subject import Subject
 from bench.video import Frame
 

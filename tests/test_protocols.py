@@ -16,11 +16,12 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from bench import catalogue, codec, landmarks, portrait, protocol, video
+from bench import catalogue, landmarks, protocol, video
 from bench.cli import main
 from bench.errors import AbsentError, DataError, UsageError
+from bench.protocol import codec, portrait
+from bench.protocol.streams import open_pair
 from bench.scoring import score
-from bench.streams import open_pair
 from bench.subject import Subject
 
 FRAMES = 8
@@ -442,7 +443,7 @@ def test_definitions_stand_to_each_other_as_they_must(table: list[dict[str, Any]
 
 
 def test_zero_padded_ssim_is_a_padded_convolution() -> None:
-    from bench import definitions
+    from bench.protocol import definitions
 
     rng = np.random.default_rng(0)
     gt = rng.integers(0, 256, (1, 40, 40, 3), np.uint8)

@@ -10,7 +10,7 @@ from bench.cli.group import LazyGroup
 from bench.cli.output import JSON, console, emit
 
 if TYPE_CHECKING:
-    from bench.definitions import Definition
+    from bench.protocol.definitions import Definition
 
 _DIGITS = {"PSNR": 2, "SSIM": 4, "LMD": 3}
 _UNITS = {"PSNR": "dB", "SSIM": "", "LMD": "px"}
@@ -43,7 +43,7 @@ def list_protocols(as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show every rule of protocol NAME, and where it can't be what the official script does."""
     from bench import protocol
-    from bench.protocol_text import rules
+    from bench.protocol.text import rules
 
     found = protocol.get(name)
     if as_json:
@@ -71,7 +71,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
     from dataclasses import asdict
 
     from bench import protocol
-    from bench.protocol_text import differences
+    from bench.protocol.text import differences
 
     left, right = protocol.get(a), protocol.get(b)
     changes = differences(left, right)
@@ -98,7 +98,8 @@ def demo(subject: str, frames: int, detector: str, markdown: bool, as_json: bool
 
     The prediction is the ground truth, blurred and noised: only the differences between rows mean anything.
     """
-    from bench import catalogue, definitions, landmarks
+    from bench import catalogue, landmarks
+    from bench.protocol import definitions
 
     pair = definitions.sample(catalogue.resolve(subject), frames, landmarks.get(detector))
     rows = definitions.table(pair)

@@ -18,6 +18,8 @@ from bench.metrics.batch import Batch, Frames, Mask, Values, check_mask, check_p
 Window = Literal["gauss11", "uniform7"]
 RADIUS: dict[Window, int] = {"gauss11": 5, "uniform7": 3}
 """Half of the window: so many border pixels have no full window and don't count."""
+_BAND = 96
+"""Rows at a time."""
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _AXIS = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _AXIS /= _AXIS.sum()
@@ -70,19 +72,32 @@ def _channel_mean(maps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _map(pred: NDArray[np.uint8], gt: NDArray[np.uint8], window: Window) -> NDArray[np.float64]:
-    """Similarity [h, w, 3] where the window is whole; it stays valid until this thread asks for the next one.
+    """Similarity [h, w, 3] where the window is whole, in bands of rows; valid until this thread asks for the next one."""
+    r = RADIUS[window]
+    height, width, channels = gt.shape
+    (found,) = _buffers("map", 1, (height - 2 * r, width - 2 * r, channels))
+    for top in range(0, len(found), _BAND):
+        part = found[top : top + _BAND]
+        rows = slice(top, top + len(part) + 2 * r)
+        _similarity(pred[rows], gt[rows], window, part)
+    return found
 
-    Everything happens in place: fresh memory for each step would take longer than the arithmetic.
-    """
-    x, y, product, mean_x, mean_y, power, covariance, means = _buffers(gt.shape)
+
+def _similarity(pred: NDArray[np.uint8], gt: NDArray[np.uint8], window: Window, out: NDArray[np.float64]) -> None:
+    """Of one band of rows, all in place."""
+    r = RADIUS[window]
+    x, y, product, *filtered, means = _buffers("band", 8, gt.shape)
     np.copyto(x, pred)
     np.copyto(y, gt)
-    _filtered(x, mean_x, window)
-    _filtered(y, mean_y, window)
-    _filtered(np.multiply(x, y, out=product), covariance, window)
+    np.multiply(x, y, out=product)
+    for source, target in zip((x, y, product), filtered, strict=False):
+        _filtered(source, target, window)
     x *= x
     y *= y
-    _filtered(np.add(x, y, out=x), power, window)
+    x += y
+    _filtered(x, filtered[3], window)
+    # Columns are cut off last: rows without gaps are twice as fast.
+    mean_x, mean_y, covariance, power, means = (plane[r:-r] for plane in (*filtered, means))
     np.multiply(mean_x, mean_y, out=means)
     mean_x *= mean_x
     mean_y *= mean_y
@@ -100,9 +115,7 @@ def _map(pred: NDArray[np.uint8], gt: NDArray[np.uint8], window: Window) -> NDAr
     power += _C2
     mean_x += _C1
     power *= mean_x
-    covariance /= power
-    r = RADIUS[window]
-    return covariance[r:-r, r:-r]
+    np.divide(covariance[:, r:-r], power[:, r:-r], out=out)
 
 
 def _local_mean(x: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
@@ -119,12 +132,13 @@ def _filtered(x: NDArray[np.float64], out: NDArray[np.float64], window: Window) 
     return out
 
 
-def _buffers(shape: tuple[int, ...]) -> list[NDArray[np.float64]]:
-    """This thread's eight arrays of one frame's shape."""
-    if getattr(_here, "shape", None) != shape:
-        _here.buffers, _here.shape = [np.empty(shape) for _ in range(8)], shape
-    buffers: list[NDArray[np.float64]] = _here.buffers
-    return buffers
+def _buffers(name: str, count: int, shape: tuple[int, ...]) -> list[NDArray[np.float64]]:
+    """This thread's arrays of that name: kept, because fresh memory would cost more than the arithmetic on it."""
+    kept: list[NDArray[np.float64]] = getattr(_here, name, [])
+    if not kept or kept[0].shape[1:] != shape[1:] or len(kept[0]) < shape[0]:
+        kept = [np.empty(shape) for _ in range(count)]
+        setattr(_here, name, kept)
+    return [buffer[: shape[0]] for buffer in kept]  # the last band may be lower
 
 
 _here = threading.local()

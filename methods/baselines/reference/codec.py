@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import codec, video
+from bench import video
 from bench.contract import Conditioning, MethodInfo, TrainTask
+from bench.protocol import codec
 
 
 class Codec:
-    """Writes the test frames as H.264 (:func:`bench.codec.write_h264`) and reads them again; its own renderer."""
+    """Writes the test frames as H.264 (:func:`bench.protocol.codec.write_h264`) and reads them again; its own renderer."""
 
     info = MethodInfo(
         name="codec",

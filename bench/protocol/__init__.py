@@ -1,4 +1,4 @@
-"""Protocols: under which rules numbers are taken. Named, versioned, and data: one TOML each in ``bench/protocols/``."""
+"""Protocols: under which rules numbers are taken. Named, versioned, and data: one TOML each beside this file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.errors import UsageError, unknown
 from bench.regions import REGIONS, SYNTHESISED
 
 DEFAULT = "neutral"
-FOLDER = Path(__file__).parent / "protocols"
+FOLDER = Path(__file__).parent
 
 
 class Protocol(BaseModel):
@@ -41,7 +41,7 @@ class Protocol(BaseModel):
     quantise: Literal["u8-round", "u8-floor"] = "u8-round"
     """How a method's float frames become 8 bits."""
     codec: Literal["none", "h264-crf10", "jpeg75"] = "none"
-    """What frames go through before they are compared (:mod:`bench.codec`), unless they come as H.264 or JPEG already.
+    """What frames go through before they are compared (:mod:`bench.protocol.codec`), unless they come as H.264 or JPEG already.
     ``h264-crf10``: both sides; ``jpeg75``: the prediction, whose ground truth is JPEG anyway."""
     length: Literal["exact", "shorter"] = "exact"
     """``shorter``: two videos of different length are compared up to the shorter one's end, as scripts with ``zip`` do."""

@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import codec, landmarks
+from bench import landmarks
 from bench.metrics.ssim import ssim
 from bench.pixels import quantised
+from bench.protocol import codec
 from bench.subject import Subject
 from bench.video import read_video
 
