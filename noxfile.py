@@ -46,9 +46,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed of the kernels as ratios within one run."""
+    """Speed of the kernels and of scoring, as ratios within one run."""
     session.install(".[test]")
     session.run("python", "benchmarks/kernels.py", *session.posargs)
+    session.run("python", "benchmarks/scoring.py")
 
 
 @nox.session

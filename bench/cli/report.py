@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from bench.cli.output import console
+
 
 @click.command("report")
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -26,9 +28,7 @@ def command(run: Path, show: bool, table: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"run": str(run), "report": str(page), "summary": to_summary(run)}, allow_nan=False))
     else:
-        from rich.console import Console
-
-        Console().print(to_rich(run))
+        console().print(to_rich(run))
         click.echo(page)
     if show:
         webbrowser.open(page.resolve().as_uri())

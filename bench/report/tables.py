@@ -101,7 +101,7 @@ def to_rich(run: Path) -> Table:
     shown = [c for c in summary.section("main") if any(row.values[c.key].value is not None for row in summary.rows)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("method", overflow="fold", min_width=15)
-    table.add_column("subject", overflow="fold")
+    table.add_column("subject", no_wrap=True)
     for column in shown:
         table.add_column(_title(column).replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column("frames", justify="right", min_width=7)

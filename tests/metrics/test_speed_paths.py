@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,7 @@ def test_each_metric_gets_the_batches_in_order(
         def per_frame(batch: Batch) -> dict[str, np.ndarray]:
             assert busy[name].acquire(blocking=False)
             follows = not seen[name] or batch.before is not None
+            time.sleep(0.0 if seen[name] or count == "1" else 0.4)  # the second must wait for the first
             seen[name].append(batch.ids)
             busy[name].release()
             return {"full": np.full(len(batch), float(follows))}
