@@ -14,6 +14,9 @@ import toy
 from bench import registry
 from bench.subject import Subject
 
+os.environ.setdefault(
+    "BENCH_CACHE", "off"
+)  # tests leave nothing in the user's cache; those of the cache have their own
 _PLUGINS = Path(__file__).parent / "plugins"
 
 

@@ -59,8 +59,11 @@ class Batch:
         """Landmarks (pred, gt), [N, 68, 2] each, NaN where no face was found; found once, however many metrics ask."""
         with self._lock:
             if id(detector) not in self._points:
-                found = (landmarks.detect_all(detector, frames) for frames in (self.pred, self.gt))
-                self._points[id(detector)] = (next(found), next(found))
+                made, truth = (
+                    landmarks.detect_all(detector, self.pred),
+                    landmarks.detect_all(detector, self.gt, remember=True),
+                )
+                self._points[id(detector)] = (made, truth)
             return self._points[id(detector)]
 
 

@@ -15,6 +15,7 @@ from bench.report.values import Column, Value
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 
 def to_summary(run: Path) -> list[dict[str, Any]]:
@@ -112,7 +113,7 @@ def to_rich(run: Path) -> Table:
             table.add_row(Text(row.method), Text(subject), Text(row.status, "red" if row.error else "dim"))
             continue
         pairs = [(column, row.values[column.key]) for column in shown]
-        texts = [Text(_compact(column, value), "bold" if value.mark == "best" else "") for column, value in pairs]
+        texts = [_compact(column, value, row.key is None) for column, value in pairs]
         style = "dim" if row.is_reference and not last else ""
         names = Text(row.method), Text(subject)
         table.add_row(*names, *texts, row.coverage(shown), Text(row.canvas or "—"), style=style, end_section=last)
@@ -141,5 +142,12 @@ def _marked(column: Column, value: Value) -> str:
     return {"best": f"**{text}**", "tie": f"{text} ≈", "": text}[value.mark]
 
 
-def _compact(column: Column, value: Value) -> str:
-    return column.text(value).split(" ")[0] + ("≈" if value.mark == "tie" else "")
+def _compact(column: Column, value: Value, is_mean: bool) -> Text:
+    """The number; under a mean, half the width of its interval."""
+    from rich.text import Text
+
+    style = "bold" if value.mark == "best" else ""
+    number = Text(column.text(value).split(" ")[0] + ("≈" if value.mark == "tie" else ""), style)
+    if is_mean and value.value is not None and value.ci95:
+        number.append("\n" + column.with_interval(value).split(" ")[-1], "dim")
+    return number
