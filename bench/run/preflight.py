@@ -11,7 +11,7 @@ from typing import Literal
 
 from PIL import Image
 
-from bench import catalogue, metrics, protocol, records, registry, system, weights
+from bench import catalogue, landmarks, metrics, protocol, records, registry, system, weights
 from bench.contract import PRESETS
 from bench.errors import AbsentError, DataError, RecordError, UsageError, unknown
 from bench.landmarks import DETECTORS
@@ -107,8 +107,9 @@ def prepare(request: Request) -> Prepared:
     ]  # fmt: skip
     plan = _plan(run, keys, references, device, request)
     _check_disk(run.root, jobs, subjects)
-    notes = _missing_weights(chosen)
-    return Prepared(run, plan, jobs, notes, offline=bool(notes))
+    missing = _missing_weights(chosen)
+    notes = missing + _missing_detector(chosen, detector)
+    return Prepared(run, plan, jobs, notes, offline=bool(missing))
 
 
 def standing(job: Job) -> Standing:
@@ -208,6 +209,19 @@ def _check_disk(root: Path, jobs: Sequence[Job], subjects: dict[str, Subject]) -
     if free < needed:
         room = f"{free / 2**30:.1f} GiB free, the run needs about {needed / 2**30:.1f}"
         raise UsageError(f"{place} has {room}: free some or use another --out")
+
+
+def _missing_detector(chosen: Sequence[str], detector: str) -> list[str]:
+    """One line if the protocol's or user's landmark detector can't be had; the default one always can."""
+    needing = [metrics.get(name).label for name in chosen if metrics.get(name).may_skip]
+    if not needing or detector == "mediapipe":
+        return []
+    try:
+        landmarks.get(detector)
+    except AbsentError as error:
+        reason = " ".join(str(error).split())
+        return [f"{', '.join(needing)} will be absent: {reason}; --detector mediapipe gives other numbers"]
+    return []
 
 
 def _missing_weights(chosen: Sequence[str]) -> list[str]:

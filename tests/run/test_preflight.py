@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
 import pytest
-from harness import FAST, bench
+from harness import FAST, bench, bench_json
 from PIL import Image
 
 from bench import system
@@ -125,3 +126,14 @@ def test_missing_weights_are_one_note_and_an_absent_metric(toy_folder, tmp_path,
     lpips = json.loads(result.stdout)["cells"][0]["metrics"]["lpips"]
     assert (lpips["value"], lpips["state"]) == (None, "absent")
     assert "bench weights fetch lpips-alex" in lpips["reason"]
+
+
+def test_a_missing_detector_is_told_before_the_run(toy_folder, tmp_path):
+    """The official scripts' detector, whose weights most machines can't get."""
+    if importlib.util.find_spec("face_alignment"):
+        pytest.skip("face-alignment is installed here")
+    arguments = ("--protocol", "degstalk-paper", "--methods", "copy-gt", "--subjects", toy_folder, "--dry-run")
+    (note,) = bench_json("run", *arguments, "--metrics", "psnr,lmd", "--out", tmp_path / "r")["notes"]
+    assert note.startswith("LMD will be absent: landmark detector fan is not installed: pip install 'talkbench[fan]'")
+    assert note.endswith("--detector mediapipe gives other numbers")
+    assert not bench_json("run", *arguments, "--metrics", "psnr", "--out", tmp_path / "r")["notes"]
