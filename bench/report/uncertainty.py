@@ -57,7 +57,7 @@ def _ranked(
         row = rows[index]
         whole = row.counts[0] == row.counts[1]
         if not row.is_reference and whole and row.values[column.key].state == "ok":
-            alike = "" if column.region in _DRAWN_BY_ALL else row.canvas
+            alike = "" if column.region in _DRAWN_BY_ALL or column.measure in _OF_THE_FACE else row.canvas
             rivals.setdefault(alike, {})[str(index)] = groups
     marks: dict[int, Mark] = {}
     for group in (g for g in rivals.values() if len(g) > 1 and len({frozenset(s) for s in g.values()}) == 1):
@@ -70,6 +70,8 @@ def _ranked(
 
 _DRAWN_BY_ALL = frozenset({"face", "mouth"})
 """Regions that every method draws itself, whatever lies around them: ranked across canvases."""
+_OF_THE_FACE = frozenset({"lmd", "lmd-eyes", "blink", "jaw", "mouth-audio", "lse-c", "lse-d"})
+"""Measures that look at lips and eyes alone: likewise."""
 
 
 def _groups(row: Row, column: Column, cells: Mapping[str, Cell]) -> Groups | None:
