@@ -7,7 +7,7 @@ of S3FD (``crop``), and the crops don't go through a lossy video on their way to
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,8 +19,16 @@ from bench.metrics.base import Metric, Scorer, Series, Settings, Undefined
 from bench.metrics.batch import FULL, Batch, Frames, Values
 from bench.metrics.landmark_distance import detector_of
 from bench.metrics.mfcc import mfcc
-from bench.metrics.syncnet import FRAMES, ROWS, SIZE, Embedder, load
 from bench.stats import Batched
+
+if TYPE_CHECKING:
+    from bench.metrics.syncnet import Embedder
+
+FRAMES = 5
+"""Pictures of one window, at 25 a second."""
+SIZE = 224
+ROWS = 20
+"""Rows of MFCC of one window, at 100 a second."""
 
 FPS = 25
 SHIFT = 15
@@ -142,6 +150,8 @@ def _open(settings: Settings) -> Scorer:
         )
     if settings.sound is None:
         raise Undefined("there is no sound: score a video or a subject that has it, or name it with --sound FILE")
+    from bench.metrics.syncnet import load  # torch is only worth its time where SyncNet is asked for
+
     embedder = load(settings.device)
     detector, named = detector_of(settings)
     sound = sound_features(video.read_audio(settings.sound, RATE), embedder)

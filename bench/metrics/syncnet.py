@@ -21,11 +21,6 @@ from bench import weights
 from bench.errors import RecordError
 
 WEIGHTS = "syncnet-v2"
-FRAMES = 5
-"""Pictures of one window, at 25 a second."""
-SIZE = 224
-ROWS = 20
-"""Rows of MFCC of one window, at 100 a second."""
 KEPT = 4096
 """Windows whose features are remembered."""
 

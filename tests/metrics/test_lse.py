@@ -130,7 +130,7 @@ def telling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     face = np.random.default_rng(0).uniform(20, 40, (68, 2)).astype(np.float32)
     detector = SimpleNamespace(name="still", version="1", detect=lambda frame: face if frame[0, 0, 2] else None)
     monkeypatch.setattr(landmarks, "get", lambda name, device: detector)
-    monkeypatch.setattr(lse, "load", lambda device: Telling())
+    monkeypatch.setattr(syncnet, "load", lambda device: Telling())
     monkeypatch.setattr(lse, "mfcc", lambda samples: np.repeat(np.arange(60.0), 4)[:-1, None] * np.ones(13))
     video.write_audio(tmp_path / "a.wav", np.zeros(60 * 640, np.float32), 16000)
     return tmp_path / "a.wav"
