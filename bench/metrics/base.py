@@ -21,7 +21,6 @@ from bench.metrics.signature import NEUTRAL, Signature
 State = Literal["ok", "identical", "undefined", "absent", "invalid"]
 Series = Mapping[str, Values]
 """Values of each region a metric has a form for; at least of ``full``."""
-ALL_REGIONS: frozenset[str] | None = None
 
 
 class Undefined(Exception):

@@ -59,11 +59,8 @@ class Batch:
         """Landmarks (pred, gt), [N, 68, 2] each, NaN where no face was found; found once, however many metrics ask."""
         with self._lock:
             if id(detector) not in self._points:
-                made, truth = (
-                    landmarks.detect_all(detector, self.pred),
-                    landmarks.detect_all(detector, self.gt, remember=True),
-                )
-                self._points[id(detector)] = (made, truth)
+                made = landmarks.detect_all(detector, self.pred)
+                self._points[id(detector)] = (made, landmarks.detect_all(detector, self.gt, remember=True))
             return self._points[id(detector)]
 
 

@@ -118,12 +118,6 @@ def _similarity(pred: NDArray[np.uint8], gt: NDArray[np.uint8], window: Window, 
     np.divide(covariance[:, r:-r], power[:, r:-r], out=out)
 
 
-def _local_mean(x: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
-    """Of the pixels with a full window."""
-    r = RADIUS[window]
-    return _filtered(x, np.empty_like(x), window)[r:-r, r:-r]
-
-
 def _filtered(x: NDArray[np.float64], out: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
     if window == "gauss11":
         cv2.sepFilter2D(x, -1, _AXIS, _AXIS, out)

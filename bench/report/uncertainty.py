@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from bench.report.data import Cell
 from bench.report.rows import Row
 from bench.report.values import Column, Mark
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Groups = dict[str, dict[int, NDArray[np.float64]]]
 """Per-frame series by subject and seed."""
 
@@ -26,11 +29,12 @@ def with_uncertainty(rows: Sequence[Row], columns: Sequence[Column], cells: Mapp
 
     :param cells: the run's cells by name
     """
+    tables = {name: _table(cell) for name, cell in cells.items()}
     marked = [dict(row.values) for row in rows]
     for column in columns:
         if column.higher is None or not column.group:
             continue
-        series = {i: groups for i, row in enumerate(rows) if (groups := _groups(row, column, cells))}
+        series = {i: groups for i, row in enumerate(rows) if (groups := _groups(row, column, tables))}
         statistic = METRICS[column.measure].statistic
         for index, groups in series.items():
             value = marked[index][column.key]
@@ -74,21 +78,20 @@ _OF_THE_FACE = frozenset({"lmd", "lmd-eyes", "blink", "jaw", "mouth-audio", "lse
 """Measures that look at lips and eyes alone: likewise."""
 
 
-def _groups(row: Row, column: Column, cells: Mapping[str, Cell]) -> Groups | None:
+def _groups(row: Row, column: Column, tables: Mapping[str, pd.DataFrame | None]) -> Groups | None:
     """The row's series in this column; None if a cell that counts has none."""
     groups: Groups = {}
     for child in row.children:
         if child.status != "ok" or child.key is None:
             continue
-        series = _series(cells[child.key.name], column)
+        series = _series(tables[child.key.name], column)
         if series is None:
             return None
         groups.setdefault(child.key.subject, {})[child.key.seed] = series
     return groups or None
 
 
-def _series(cell: Cell, column: Column) -> NDArray[np.float64] | None:
-    table = _table(cell)
+def _series(table: pd.DataFrame | None, column: Column) -> NDArray[np.float64] | None:
     if table is None:
         return None
     metric = METRICS.get(column.measure)
@@ -96,21 +99,12 @@ def _series(cell: Cell, column: Column) -> NDArray[np.float64] | None:
     wanted = [f"{name}.{part}" for part in metric.columns] if metric and metric.columns else [name]
     if metric is None or not set(wanted) <= set(table):
         return None
-    values = np.stack([table[each] for each in wanted], axis=1)
+    values = table[wanted].to_numpy(np.float64)
     return values if metric.columns else values[:, 0]
 
 
-@lru_cache(maxsize=256)
-def _read(path: str, changed: int) -> dict[str, NDArray[np.float64]]:
-    import pandas as pd
-
-    frame = pd.read_parquet(path).sort_values("id")
-    return {str(name): frame[name].to_numpy(np.float64) for name in frame.select_dtypes("number")}
-
-
-def _table(cell: Cell) -> dict[str, NDArray[np.float64]] | None:
-    path = cell.folder / "frames.parquet"
+def _table(cell: Cell) -> pd.DataFrame | None:
     try:
-        return _read(str(path), path.stat().st_mtime_ns)
-    except (OSError, ValueError, KeyError, RecordError):
+        return cell.frames()
+    except RecordError:
         return None  # the players' section says what is wrong with it
