@@ -7,7 +7,8 @@ A plugin is an object with an ``info`` and two methods::
         def train(self, task: TrainTask) -> None: ...        # writes task.out, a checkpoint folder
         def load(self, checkpoint: Path, device: str) -> Renderer: ...
 
-registered under the entry-point group ``bench.methods``. Everything a method gets comes through a
+registered under the entry-point group ``bench.methods``. It may also say which libraries compute
+(:class:`NamesLibraries`), and name the parts of its training step (:func:`bench.parts.part`). Everything a method gets comes through a
 :class:`TrainTask` or a :class:`Conditioning`; it never opens the subject folder itself, so that the harness
 knows what was seen (design §3).
 """
@@ -203,6 +204,32 @@ class Method(Protocol):
 
     def load(self, checkpoint: Path, device: str) -> Renderer:
         """Open a checkpoint folder for rendering."""
+
+
+@runtime_checkable
+class NamesLibraries(Protocol):
+    """What a method has that says which libraries compute; a method needn't have it."""
+
+    def libraries(self, device: str) -> Mapping[str, str]:
+        """Which library computes what on ``device`` here, with its version: ``{"rasteriser": "gsplat 1.5.3"}``.
+
+        For the record and the report; asked for before training, so it must not be slow. Packages whose version the
+        record holds anyway (:func:`bench.system.versions`) matter here where there is a choice between several.
+        """
+
+
+def named_libraries(method: Method, device: str) -> dict[str, str]:
+    """What ``method`` says of its libraries on ``device``, empty if it says nothing.
+
+    Raises:
+        MethodError: it says something else than text by text.
+    """
+    if not isinstance(method, NamesLibraries):
+        return {}
+    said: object = method.libraries(device)
+    if not isinstance(said, Mapping) or not all(isinstance(text, str) for item in said.items() for text in item):
+        raise MethodError(f"libraries() of {method.info.name} gave {said!r}, expected a mapping of text to text")
+    return dict(said)
 
 
 def checked_frames(

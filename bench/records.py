@@ -81,6 +81,15 @@ class Fps(_Strict):
     """Test split, conditioning and conversion to uint8 included, encoding not."""
 
 
+class StageProfile(_Strict):
+    """Where the time of one stage's steps went (:mod:`bench.parts`)."""
+
+    steps: int
+    """Steps measured; of a training that was interrupted, only those of its last session."""
+    milliseconds: dict[str, float]
+    """Mean per step by part, ``other`` last: what no part claims. Together they are the time of a step, saving included."""
+
+
 class Record(_Strict):
     """One cell, finished or failed."""
 
@@ -94,6 +103,8 @@ class Record(_Strict):
     fps: Fps = Fps()
     train_seconds: dict[str, float] = Field(default_factory=dict)
     """``total`` and one entry a stage; of finished work only, over all resumed sessions."""
+    profile: dict[str, StageProfile] = Field(default_factory=dict)
+    """By stage, those with steps; empty unless the cell was trained with ``--profile``."""
     peak_memory_bytes: int | None = None
     frames: int = 0
     size: tuple[int, int] = (0, 0)
@@ -104,6 +115,8 @@ class Record(_Strict):
     """Subject hash, checkpoint hash, frames hash, audio kind, protocol with version, detector …"""
     hardware: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+    libraries: dict[str, str] = Field(default_factory=dict)
+    """Which library computed what, as the method says: ``{"rasteriser": "gsplat 1.5.3"}``."""
     started: str = ""
     seconds: float = 0.0
 

@@ -61,21 +61,24 @@ _EXIT_FAILED, _EXIT_INVALID = 1, 4
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="CPU threads for each cell (more gain little).",
+    help="CPU threads for each cell.  [default: the cores, shared out over the cells that train at the same time]",
 )
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where methods run."
 )
 @click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="MIN", help="Minutes a cell may take.")
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Record the time of each part of a training step. Only what is trained now is measured: finished cells are kept.",
+)
 @click.option("--force", is_flag=True, help="Run finished cells again, from nothing.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show the plan, start nothing.")
 @JSON
 def command(
     methods: list[str], subjects: list[str], preset: str, seeds: list[int], protocol: str, metrics: list[str],
-    detector: str | None, references: bool, out: Path | None, executor: str, jobs: int | None, threads: int, device: str,
-    time_limit: float | None, force: bool, dry_run: bool, as_json: bool,
+    detector: str | None, references: bool, out: Path | None, executor: str, jobs: int | None, threads: int | None, device: str,
+    time_limit: float | None, profile: bool, force: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train METHODS on SUBJECTS, render the test split, score it, and keep a record of everything.
 
@@ -86,13 +89,14 @@ def command(
 
     request = Request(
         methods, subjects, preset, seeds, protocol, metrics, detector, references, device, out,
-        shlex.join(["bench", *sys.argv[1:]]),
+        shlex.join(["bench", *sys.argv[1:]]), profile,
     )  # fmt: skip
     prepared = prepare(request)
     if dry_run:
         _show_plan(prepared, as_json)
         return
     jobs = jobs or system.parallel_cells(system.pick_device(device), len(prepared.jobs))
+    threads = threads or system.threads_per_cell(len(prepared.jobs) - len(prepared.plan.references), jobs)
     limit = time_limit * 60 if time_limit else None
     records = _run(prepared, jobs, threads, limit, force)
     report = _report(prepared)

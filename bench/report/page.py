@@ -19,6 +19,7 @@ from bench.report.charts import Mark, Style, scatter, styles
 from bench.report.data import Cell, Run, load
 from bench.report.media import Shelf, encode
 from bench.report.players import Players, subject_players
+from bench.report.profile import profile
 from bench.report.published import load_published
 from bench.report.rows import Row
 from bench.report.summary import summarize
@@ -63,6 +64,7 @@ def render(run: Run) -> str:
         scatter=scatter([_mark(row) for row in summary.rows], looks),
         players=players,
         trainings=trainings(run, looks, shelf),
+        profile=profile(run, looks),
         cells=[_cell(cell, run.label(cell.key), looks) for cell in run.cells],
         published=load_published(),
         shelf=shelf,
@@ -158,6 +160,7 @@ def _cell(cell: Cell, label: str, looks: Mapping[str, Style]) -> _CellView:
             **record.provenance,
             **record.hardware,
             **{f"{name} version": version for name, version in record.versions.items()},
+            **{f"{what} library": library for what, library in record.libraries.items()},
         }
     facts = {name: text for name, text in facts.items() if text}
     log = cell.log_tail() if cell.status != "ok" else ""

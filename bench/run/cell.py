@@ -11,21 +11,24 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from bench import audit, protocol, records, registry, sound, system, video
-from bench.contract import Conditioning, Method, Renderer, TrainTask, checked_frames
+from bench.contract import Conditioning, Method, Renderer, TrainTask, checked_frames, named_libraries
 from bench.errors import RecordError
 from bench.hashes import FramesHash, hash_folder
+from bench.parts import Parts, recording
 from bench.paths import atomic_file, write_text
 from bench.pixels import quantised
-from bench.records import Fps, MetricRecord, Record
+from bench.records import Fps, MetricRecord, Record, StageProfile
 from bench.run.layout import CellFolder, Job, RunFolder
 from bench.run.progress import Emit, TrainingProgress
 from bench.run.scores import rescore
@@ -39,13 +42,15 @@ _PARTS = {
 """Which properties of a Conditioning each key of ``sees`` opens: they are read before rendering is timed."""
 
 
-@dataclass(frozen=True)
-class _Trained:
+class _Trained(BaseModel):
     """A finished checkpoint, as its ``done.json`` says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: str
     seconds: dict[str, float]
     peak_memory_bytes: int
+    profile: dict[str, StageProfile] = {}
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def run_cell(job: Job, emit: Emit) -> Record:
     started, clock = datetime.now(UTC), time.perf_counter()
     subject, folder = Subject(job.subject_root), job.folder
     method = registry.get(job.cell.method)
+    libraries = named_libraries(method, job.device)
     _prepare(folder, job)
     trained = _train(method, subject, job, emit)
     rendered = _render(method, subject, job, emit)
@@ -81,6 +87,7 @@ def run_cell(job: Job, emit: Emit) -> Record:
         copied_share=copied_share,
         fps=rendered.fps if method.info.kind != "reference" else Fps(),  # copying a picture isn't rendering
         train_seconds=trained.seconds,
+        profile=trained.profile,
         peak_memory_bytes=max(trained.peak_memory_bytes, rendered.peak_memory_bytes),
         frames=len(subject.test_ids),
         size=subject.size,
@@ -90,6 +97,7 @@ def run_cell(job: Job, emit: Emit) -> Record:
         provenance=_provenance(job, subject, trained, rendered),
         hardware=system.worker_hardware(),
         versions=system.versions(),
+        libraries=libraries,
         started=started.isoformat(timespec="seconds"),
         seconds=time.perf_counter() - clock,
     )
@@ -128,15 +136,20 @@ def _train(method: Method, subject: Subject, job: Job, emit: Emit) -> _Trained:
         return _checked_checkpoint(folder)
     folder.checkpoint.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
+    parts = Parts(_synchroniser(job.device)) if job.profile else None
     if method.info.trains:
-        progress = TrainingProgress(folder, emit)
+        progress = TrainingProgress(folder, emit, parts=parts)
         key = job.cell
-        method.train(
-            TrainTask(subject.for_training(), folder.checkpoint, key.preset, key.seed, job.device, progress)  # type: ignore[arg-type]  # the plan checked the preset
-        )
+        with recording(parts) if parts else nullcontext():
+            method.train(
+                TrainTask(subject.for_training(), folder.checkpoint, key.preset, key.seed, job.device, progress)  # type: ignore[arg-type]  # the plan checked the preset
+            )
         seconds = progress.finish()
-    trained = _Trained(hash_folder(folder.checkpoint), seconds, _peak_memory(job.device))
-    write_text(folder.trained, json.dumps(trained.__dict__, indent=1) + "\n")
+    trained = _Trained(
+        sha256=hash_folder(folder.checkpoint), seconds=seconds, peak_memory_bytes=_peak_memory(job.device),
+        profile=parts.profile() if parts else {},
+    )  # fmt: skip
+    write_text(folder.trained, trained.model_dump_json(indent=1) + "\n")
     folder.steps.unlink(missing_ok=True)
     return trained
 
@@ -144,10 +157,10 @@ def _train(method: Method, subject: Subject, job: Job, emit: Emit) -> _Trained:
 def _checked_checkpoint(folder: CellFolder) -> _Trained:
     """The finished checkpoint of an earlier session, proved by its hash."""
     try:
-        trained = _Trained(**json.loads(folder.trained.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        trained = _Trained.model_validate(json.loads(folder.trained.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
         raise RecordError(
-            f"{folder.trained} can't be read ({error}); remove {folder.checkpoint} to train again"
+            f"{folder.trained} can't be read ({str(error).splitlines()[0]}); remove {folder.checkpoint} to train again"
         ) from error
     if hash_folder(folder.checkpoint, without={folder.trained.name}) != trained.sha256:
         raise RecordError(f"{folder.checkpoint} was changed after training; remove it to train again")
@@ -208,6 +221,15 @@ def _score(subject: Subject, job: Job, rendered: _Rendered, emit: Emit) -> dict[
     with atomic_file(job.folder.per_frame) as temporary:
         table.to_parquet(temporary, index=False)
     return scores
+
+
+def _synchroniser(device: str) -> Callable[[], None] | None:
+    """What waits for the work that was handed to ``device``; None where work is done when its call returns."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return lambda: torch.cuda.synchronize(device)
 
 
 def _peak_memory(device: str) -> int:

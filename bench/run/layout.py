@@ -116,6 +116,8 @@ class Job(BaseModel):
     detector: str
     protocol: str = "neutral"
     """A name of :mod:`bench.protocol`."""
+    profile: bool = False
+    """Whether to measure the parts of training steps (:mod:`bench.parts`). It is no reason to do a cell again."""
 
     @property
     def folder(self) -> CellFolder:

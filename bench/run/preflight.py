@@ -47,6 +47,8 @@ class Request:
     device: str = "auto"
     out: Path | None = None
     command: str = ""
+    profile: bool = False
+    """Whether training is measured part by part."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def prepare(request: Request) -> Prepared:
         Job(
             cell=key, run=run.root, subject_root=subjects[key.subject].root, subject_hash=hashes[key.subject], device=device,
             metrics=chosen, detector=detector, protocol=request.protocol,
+            profile=request.profile,
         )
         for key in keys
     ]  # fmt: skip

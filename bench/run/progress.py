@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.parts import Parts
 from bench.paths import atomic_file, write_text
 from bench.run.layout import CellFolder
 
@@ -40,6 +41,8 @@ class TrainingProgress:
     Every step is logged with its stage's time so far. When a resumed method says that it is at step *k*, the clock goes
     on from the time logged for *k*, and later lines are dropped: that work is done again. So times are those of a run
     left alone, but for loading the checkpoint.
+
+    Where the parts of steps are measured, ``parts`` is told of stages and of steps; steps of earlier sessions it never hears of.
     """
 
     _stage: str
@@ -53,8 +56,14 @@ class TrainingProgress:
     """False until the stage's first step says how much of it an earlier session did."""
     _last_event: float
 
-    def __init__(self, folder: CellFolder, emit: Emit, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._folder, self._emit, self._clock = folder, emit, clock
+    def __init__(
+        self,
+        folder: CellFolder,
+        emit: Emit,
+        clock: Callable[[], float] = time.perf_counter,
+        parts: Parts | None = None,
+    ) -> None:
+        self._folder, self._emit, self._clock, self._parts = folder, emit, clock, parts
         self._stages = _read(folder)
         self._log = self._rewritten()
         self._begin(SETUP, 0)
@@ -66,8 +75,9 @@ class TrainingProgress:
 
     def step(self, done: int, scalars: Mapping[str, float] | None = None) -> None:
         """See :class:`bench.contract.Progress`."""
-        if not self._placed:
-            self._place(done)
+        resumed = not self._placed and self._place(done)
+        if self._parts:
+            self._parts.steps(0 if resumed else done - max(self._done, 0))
         if done > self._done:
             self._done = done
             self._write(Step(self._stage, done, self._seconds(), {k: float(v) for k, v in (scalars or {}).items()}))
@@ -97,10 +107,12 @@ class TrainingProgress:
         self._stage, self._total, self._done = name, total, -1
         self._base, self._since, self._placed = 0.0, self._clock(), False
         self._last_event = float("-inf")
+        if self._parts:
+            self._parts.stage(name)
         self._emit({"event": "stage", "stage": name, "total": total})
 
-    def _place(self, done: int) -> None:
-        """Go on where an earlier session was when it had done as much; what it did later is done again."""
+    def _place(self, done: int) -> bool:
+        """Go on where an earlier session was when it had done as much; what it did later is done again. False: nowhere."""
         self._placed = True
         logged = self._stages.setdefault(self._stage, [])
         kept = [step for step in logged if step.step <= done]
@@ -111,6 +123,7 @@ class TrainingProgress:
         if len(kept) < len(logged):
             self._stages[self._stage] = kept
             self._rewrite()
+        return bool(kept)
 
     def _end(self) -> None:
         """Book the stage's whole time, its last checkpoint included, on its last line."""

@@ -42,6 +42,10 @@ def run_cells(
         for stand in filter(lambda stand: stand.warning, stands.values()):
             display.note(stand.warning)
         found = {cell: stand.record for cell, stand in stands.items() if stand.record}
+        if kept := [job for job in prepared.jobs if job.profile and _lacks_profile(found.get(job.cell))]:
+            display.note(
+                f"--profile: {len(kept)} of the finished cells were trained without it; --force trains them again"
+            )
         pending = [job for job in prepared.jobs if job.cell not in found]
         ended = execute(
             pending,
@@ -55,6 +59,10 @@ def run_cells(
         with closing(ended):  # an interrupt anywhere here ends the workers
             found |= {record.cell: record for record in ended}
     return [found[job.cell] for job in prepared.jobs]
+
+
+def _lacks_profile(kept: Record | None) -> bool:
+    return kept is not None and bool(kept.train_seconds) and not kept.profile
 
 
 @contextmanager

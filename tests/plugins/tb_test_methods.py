@@ -17,6 +17,7 @@ import numpy as np
 
 from bench.contract import Conditioning, MethodInfo, TrainTask
 from bench.errors import BenchWarning, MethodError
+from bench.parts import part
 from bench.paths import write_text
 
 
@@ -59,6 +60,32 @@ class Slow(Well):
             task.progress.step(state["done"], {"loss": 1.0 / state["done"]})
             if state["done"] % 5 == 0:
                 write_text(file, json.dumps(state))
+
+
+class Parts(Well):
+    """Names the parts of its steps, and what computes."""
+
+    info = info("t-parts")
+
+    def train(self, task: TrainTask) -> None:
+        for stage, total in (("coarse", 2), ("fine", 3)):
+            task.progress.stage(stage, total)
+            for done in range(1, total + 1):
+                with part("forward"):
+                    time.sleep(0.002)
+                with part("backward"), part("rasterise backward"):
+                    time.sleep(0.004)
+                task.progress.step(done, {"loss": 1 / done})
+
+    def libraries(self, device: str) -> dict[str, str]:
+        return {"painter": f"numpy on {device}"}
+
+
+class Mumbles(Well):
+    info = info("t-mumbles")
+
+    def libraries(self, device: str) -> Any:
+        return ["numpy"]
 
 
 class Raises(Well):

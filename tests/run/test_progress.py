@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.parts import Parts
 from bench.run.layout import CellFolder
 from bench.run.progress import TrainingProgress
 
@@ -118,3 +119,57 @@ def test_events_are_throttled_but_the_last_step_is_told(folder, clock):
 def test_pictures_are_kept(folder, clock):
     begin(folder, clock).image("face-000001", np.zeros((4, 4, 3), np.uint8))
     assert (folder.pictures / "face-000001.jpg").exists()
+
+
+def profiled(folder: CellFolder, clock: Clock) -> tuple[TrainingProgress, Parts]:
+    parts = Parts(clock=clock)
+    return TrainingProgress(folder, lambda event: None, clock, parts), parts
+
+
+def test_steps_are_counted_for_the_profile_though_not_each_is_told(folder, clock):
+    progress, parts = profiled(folder, clock)
+    clock.now += 100
+    progress.stage("face", 20)
+    for done in (10, 20):
+        clock.now += 5
+        progress.step(done)
+    clock.now += 100  # writing the last checkpoint
+    progress.stage("mouth", 3)
+    progress.step(0)
+    clock.now += 6
+    progress.step(3)
+    progress.finish()
+    assert {name: (p.steps, p.milliseconds) for name, p in parts.profile().items()} == {
+        "face": (20, {"other": 500}),
+        "mouth": (3, {"other": 2000}),
+    }
+
+
+def test_a_profile_holds_only_steps_of_its_own_session(folder, clock):
+    first = begin(folder, clock)
+    first.stage("fuse", 2)
+    work(first, clock, range(1, 3), 1)
+    first.stage("face", 10)
+    work(first, clock, range(1, 8), 1)  # killed here; the method's last checkpoint is at 5
+    resumed, parts = profiled(folder, clock)
+    resumed.stage("fuse", 2)
+    resumed.step(2)  # was finished
+    resumed.stage("face", 10)
+    clock.now += 50  # loading
+    resumed.step(5)
+    work(resumed, clock, range(6, 11), 3)
+    resumed.finish()
+    assert {name: (p.steps, p.milliseconds) for name, p in parts.profile().items()} == {"face": (5, {"other": 3000})}
+
+
+def test_steps_whose_reports_a_kill_swallowed_are_not_counted(folder, clock):
+    """The log ends at 3, the checkpoint is of 5: it was an earlier session that did 4 and 5."""
+    first = begin(folder, clock)
+    first.stage("face", 10)
+    work(first, clock, range(1, 4), 1)
+    resumed, parts = profiled(folder, clock)
+    resumed.stage("face", 10)
+    clock.now += 50
+    resumed.step(5)
+    work(resumed, clock, range(6, 8), 3)
+    assert (parts.profile()["face"].steps, parts.profile()["face"].milliseconds) == (2, {"other": 3000})
