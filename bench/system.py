@@ -12,7 +12,11 @@ from pathlib import Path
 from bench.errors import AbsentError, UsageError
 
 _PACKAGES = ("talkbench", "torch", "torchvision", "numpy", "lpips", "scikit-image", "av", "mediapipe", "gsplat")
-_THREAD_VARIABLES = ("BENCH_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_THREAD_VARIABLES = (
+    "BENCH_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENCV_FOR_THREADS_NUM",
+)  # fmt: skip
+_SLEEPERS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+"""No library's idle threads may spin on a core that another one's need: OpenMP's sleep, OpenBLAS's (NumPy) can't, so there are none."""
 _CELL_MEMORY = 3 * 2**30
 """Bytes that a training cell is reckoned to need."""
 
@@ -89,6 +93,15 @@ def parallel_cells(device: str, cells: int) -> int:
     return max(1, min(cells, cores(), memory // _CELL_MEMORY))
 
 
+def threads_per_cell(training: int, parallel: int) -> int:
+    """CPU threads for each cell: the cores, shared out over the cells that train at the same time.
+
+    :param training: cells of the run that train; floors and ceilings, which are over in seconds, don't count
+    :param parallel: cells at the same time
+    """
+    return max(1, cores() // max(1, min(training, parallel)))
+
+
 def worker_hardware() -> dict[str, str]:
     """:func:`hardware`, and this worker's share of it: times depend on both."""
     share = {
@@ -105,7 +118,8 @@ def worker_environment(threads: int, parallel: int) -> dict[str, str]:
     """
     if threads < 1:
         raise UsageError(f"--threads {threads}: at least 1")
-    return dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {"BENCH_PARALLEL": str(parallel)}
+    share = dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    return share | _SLEEPERS | {"BENCH_PARALLEL": str(parallel)}
 
 
 def _cpu_name() -> str:

@@ -1,4 +1,9 @@
-"""How scoring uses several CPU cores: one frame is the work of one thread, so that no number depends on how many there are.
+"""How several CPU cores are used, for scoring and by methods: so that no number depends on how many there are.
+
+The policy, all of it: ``bench run`` gives each cell a number of threads (:func:`bench.system.threads_per_cell`, ``--threads``)
+through the environment (:func:`bench.system.worker_environment`). Scoring gives each thread whole frames (:func:`each`). The
+compiled kernels split a frame, with sums that come out the same for any number of threads, while torch computes with one
+thread beside them (:func:`one_torch_thread`). A plugin's own torch code has the cell's number.
 
 Libraries' own threads (torch's, OpenCV's) split a frame instead: they meet at barriers, which costs more than it gains as
 soon as anything else runs, and another split sums in another order.
