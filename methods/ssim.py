@@ -14,6 +14,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from bench.parts import booked
 from methods import kernels
 
 C1, C2 = 0.01**2, 0.03**2
@@ -54,6 +55,7 @@ class _Compiled(Function):
 
     @staticmethod
     @once_differentiable
+    @booked("loss")
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
         (grad,) = ctx.saved_tensors
         # As a rule the loss itself is differentiated: then one pass over the image is saved.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.fields.audio import AudioNet
+from methods.fields.mlp import Mlp
 
 _LEAST = 0.05
 """Smallest deviation that is scaled up to 1: a net whose input hardly ever changes must not be amplified without bound."""
@@ -23,9 +24,12 @@ def standardise_audio(net: AudioNet, windows: Tensor) -> None:
 
 
 @torch.no_grad()
-def standardise_mlp(net: nn.Sequential, inputs: Tensor) -> None:
+def standardise_mlp(net: Mlp, inputs: Tensor) -> None:
     """Make each layer's output vary with a deviation of about 1 over ``inputs`` [n,E]."""
-    _through(list(net), inputs)
+    signal = inputs
+    for weight in net.weights:
+        weight.div_((signal @ weight.T).std(0).mean().clamp_min(_LEAST))
+        signal = torch.relu(signal @ weight.T)
 
 
 def _through(layers: list[nn.Module], signal: Tensor) -> Tensor:
@@ -33,11 +37,8 @@ def _through(layers: list[nn.Module], signal: Tensor) -> Tensor:
         if isinstance(layer, nn.Conv1d | nn.Linear):
             output = layer(signal)
             axes = (0, 2) if output.ndim == 3 else (0,)
-            if layer.bias is None:
-                layer.weight.div_(output.std(0).mean().clamp_min(_LEAST))
-            else:
-                mean, deviation = output.mean(axes), output.std(axes).clamp_min(1e-6)
-                layer.weight.div_(deviation.view(-1, *[1] * (layer.weight.ndim - 1)))
-                layer.bias.copy_((layer.bias - mean) / deviation)
+            mean, deviation = output.mean(axes), output.std(axes).clamp_min(1e-6)
+            layer.weight.div_(deviation.view(-1, *[1] * (layer.weight.ndim - 1)))
+            layer.bias.copy_((layer.bias - mean) / deviation)
         signal = layer(signal)
     return signal

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from bench.parts import booked
 from methods import kernels
 
 
@@ -49,6 +50,7 @@ class Project(Function):
 
     @staticmethod
     @once_differentiable
+    @booked("rasterise")
     def backward(
         ctx: Any, g_means2d: Tensor | None, g_conics: Tensor | None, g_depths: Tensor | None, *_: None
     ) -> tuple[Tensor | None, ...]:
@@ -105,6 +107,7 @@ class Composite(Function):
 
     @staticmethod
     @once_differentiable
+    @booked("rasterise")
     def backward(ctx: Any, g_image: Tensor | None, g_alpha: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients of means2d, conics, opacities, colors and backgrounds."""
         conics, opacities, alpha = (t.detach() for t in ctx.saved_tensors)

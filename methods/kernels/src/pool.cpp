@@ -2,7 +2,9 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -19,10 +21,17 @@ namespace tb {
 namespace {
 
 constexpr int kSpins = 4000;  // about 50 us: longer than the gap between two kernels of one training step
+constexpr int kLongestRest = 256;
+constexpr auto kPatience = std::chrono::microseconds(50);
 
 class Pool {
   public:
+    // Where something else runs on the machine, a helper that has claimed a task can be off its core for milliseconds while
+    // the caller waits. After such a wait the next calls do without helpers, more of them each time it happens.
+    bool resting() { return rest_ > 0 && rest_--; }
+
     void run(int helpers, int n, void (*task)(void*, int), void* arg) {
+        const auto begin = std::chrono::steady_clock::now();
         for (; started_ < helpers; started_++) std::thread([this] { serve(); }).detach();
         task_ = task;
         arg_ = arg;
@@ -33,7 +42,14 @@ class Pool {
             wake_.notify_all();
         }
         while (claim()) {}
-        while (done_.load(std::memory_order_acquire) < n) relax();
+        const auto own = std::chrono::steady_clock::now();
+        for (int spins = 0; done_.load(std::memory_order_acquire) < n; spins++) {
+            if (spins < kSpins) relax();
+            else std::this_thread::yield();
+        }
+        const bool late = std::chrono::steady_clock::now() - own > own - begin + kPatience;
+        longest_rest_ = late ? std::min(2 * longest_rest_, kLongestRest) : std::max(longest_rest_ - 1, 4);
+        if (late) rest_ = longest_rest_;
     }
 
     std::atomic_flag busy = ATOMIC_FLAG_INIT;
@@ -69,7 +85,7 @@ class Pool {
     void (*task_)(void*, int) = nullptr;
     void* arg_ = nullptr;
     uint64_t generation_ = 0;
-    int started_ = 0;
+    int started_ = 0, rest_ = 0, longest_rest_ = 4;
     std::mutex mutex_;
     std::condition_variable wake_;
 };
@@ -93,7 +109,10 @@ void run_tasks(int n, void (*task)(void*, int), void* arg) {
         for (int i = 0; i < n; i++) task(arg, i);
         return;
     }
-    pool->run(helpers, n, task, arg);
+    if (pool->resting())
+        for (int i = 0; i < n; i++) task(arg, i);
+    else
+        pool->run(helpers, n, task, arg);
     pool->busy.clear(std::memory_order_release);
 }
 

@@ -85,13 +85,13 @@ static inline vf load_column(const float* p, int stride, int i, int n) {
     return v;
 }
 
-// 2^p for p in [-126, 126], 2e-7 relative: round to the nearest integer by adding 1.5 * 2^23, polynomial for the rest
+// 2^p for p in [-126, 126], 2e-7 relative: round to the nearest integer by adding 1.5 * 2^23, minimax polynomial for the rest
 static inline vf vexp2(vf p) {
     const vf t = p + 12582912.f, f = p - (t - 12582912.f);
-    vf r = f * 1.3333558146e-3f + 9.6181291076e-3f;
-    r = r * f + 5.5504108664e-2f;
-    r = r * f + 2.4022650695e-1f;
-    r = r * f + 6.9314718056e-1f;
+    vf r = f * 1.3264712e-3f + 9.6715129e-3f;
+    r = r * f + 5.5507340e-2f;
+    r = r * f + 2.4022242e-1f;
+    r = r * f + 6.9314698e-1f;
     r = r * f + 1.f;
     return (vf)((vi)r + ((vi)t << 23));
 }

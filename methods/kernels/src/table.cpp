@@ -13,11 +13,19 @@ bool pack(Frame&, const Footprints&, const float*, const float*);
 void tiles_forward(Frame&, float*, float*);
 void tiles_backward(Frame&, const ImageGrads&, int);
 void collect(const Frame&, const float*, const float*, const FootprintGrads&);
+void deform(const Canonical&, const Motion&, const Gaussians&, double*);
+void deform_backward(const Canonical&, const Motion&, const Gaussians&, const Gaussians&, float, const CanonicalGrads&);
 void grid_forward(const Grid&, int, const float*, float*);
 void grid_backward(const Grid&, int, const float*, const float*, float*, float*, float*);
+void mlp_forward(const Mlp&, float*, float*, float*);
+void mlp_backward(const Mlp&, float*, float*, const float*, const float*, const MlpGrads&);
+void conv_forward(const ConvStack&, const float*, float*, float*, float*);
+void conv_backward(const ConvStack&, float*, float*, const float*, const ConvGrads&);
 void ssim(const ImagePair&, float, float, float*, double*, float*);
 
-extern const Kernels kernels = {TB_NAME(TB_ISA), project, project_backward, pack,         tiles_forward,
-                                tiles_backward,  collect, grid_forward,     grid_backward, ssim};
+extern const Kernels kernels = {
+    TB_NAME(TB_ISA), project, project_backward, pack,         tiles_forward, tiles_backward, collect,
+    deform,          deform_backward,           grid_forward, grid_backward, mlp_forward,    mlp_backward,
+    conv_forward,    conv_backward,             ssim};
 
 }  // namespace tb::TB_ISA
