@@ -1,7 +1,8 @@
 """Tri-plane multi-resolution grid encoder (TalkingGaussian's, after Instant-NGP and ER-NeRF).
 
 Three 2-d grids over the planes (x,y), (y,z), (x,z), each with L levels of one feature, bilinear. On CPU float32 the
-compiled kernels run, fused forward and backward; elsewhere the torch twin below.
+compiled kernels run, fused forward and backward; on CUDA float32 tinycudann, where it is installed; elsewhere the torch
+twin below.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from bench.parts import booked
 from methods import kernels
+from methods.fields import tcnn
 
 PLANES = ((0, 1), (1, 2), (0, 2))  # xy, yz, xz
 PRIME = 2654435761  # of the second coordinate; the first one's is 1
@@ -84,6 +87,8 @@ class TriplaneEncoder(nn.Module):
         """Features [N, 3·levels] of points [N,3]; gradients reach the table and the points."""
         if x.ndim != 2 or x.shape[1] != 3:
             raise ValueError(f"points must have shape [N, 3], not {list(x.shape)}")
+        if tcnn.takes(x, self.table, self.levels):
+            return tcnn.encode(x, self.table, self.levels, self.bound)
         compiled = x.device.type == "cpu" and x.dtype == self.table.dtype == torch.float32 and kernels.available()
         if not compiled:
             return encode(x, self.table, self.levels, self.bound)
@@ -111,6 +116,7 @@ class _Encode(Function):
 
     @staticmethod
     @once_differentiable
+    @booked("encode")
     def backward(ctx: Any, g_out: Tensor) -> tuple[Tensor | None, Tensor, None]:
         x, table = (kernels.array(t) for t in ctx.saved_tensors)
         g_table = torch.empty(table.shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,12 @@ from methods.gaussians.raster_twin import rasterize_twin
 
 MAX_CHANNELS = 16
 MAX_SIDE = 16384  # pixels
-_BACKENDS = {"cpu": rasterize_native, "torch": rasterize_twin, "gsplat": rasterize_gsplat}
+_BACKENDS = {
+    "cpu": rasterize_native,
+    "gsplat": rasterize_gsplat,
+    "gsplat-packed": partial(rasterize_gsplat, packed=True),
+    "torch": rasterize_twin,
+}
 
 
 def rasterize(
@@ -46,21 +53,22 @@ def rasterize(
         near_plane: Gaussians nearer than this (> 0) are not drawn.
         eps2d: pixels², added to the diagonal of the projected covariance.
         backgrounds: [C,D], seen where the Gaussians leave room.
-        backend: ``gsplat`` (CUDA), ``cpu`` (compiled kernels, float32), ``torch`` (any, slow), or ``auto``: gsplat for
-            CUDA tensors; on the CPU the compiled kernels for float32, torch for float64 or where they were not built.
+        backend: ``gsplat`` or ``gsplat-packed`` (CUDA, float32; the latter saves memory where most Gaussians are out of
+            view), ``cpu`` (compiled kernels, float32), ``torch`` (any, slow), or ``auto``: for float32 ``gsplat`` on CUDA
+            and ``cpu`` on the CPU; ``torch`` for float64, and on the CPU where the kernels were not built.
         detached_channels: the last so many channels give gradient to ``colors`` and ``backgrounds`` only.
 
     Returns:
         Colours [C,H,W,D] (on the CPU a view of planar memory), alphas [C,H,W,1], and a dict: ``means2d`` [C,N,2] in
         pixels, which retains its gradient (pixel units), ``radii`` [C,N] int32 pixels, 0 where culled, and ``depths``
-        [C,N].
+        [C,N]. Where a Gaussian is culled the other two mean nothing, and on CUDA may hold anything.
 
     A Gaussian is drawn where 1/255 ≤ alpha (capped at 0.999), up to the one that would take a pixel's transmittance to
     1e-4 or below. Results on the CPU never depend on the number of threads.
 
     Raises:
         ValueError: an argument of the wrong shape, type or range, or with NaN or infinite values (CPU).
-        AbsentError: backend ``gsplat`` without gsplat or CUDA.
+        AbsentError: a ``gsplat`` backend without gsplat, its compiled kernels or CUDA tensors.
     """
     cloud = (means, quats, scales, opacities)
     _check(cloud, colors, viewmats, Ks, width, height, backgrounds)
@@ -89,13 +97,17 @@ def rasterize(
 
 def _choose(backend: str, means: Tensor) -> str:
     if backend == "auto":
+        if means.dtype != torch.float32:
+            return "torch"
         if means.is_cuda:
             return "gsplat"
-        return "cpu" if means.dtype == torch.float32 and kernels.available() else "torch"
+        return "cpu" if kernels.available() else "torch"
     if backend not in _BACKENDS:
         raise ValueError(f"unknown backend {backend!r} (known: auto, {', '.join(_BACKENDS)})")
     if backend == "cpu" and (means.is_cuda or means.dtype != torch.float32):
         raise ValueError(f"backend 'cpu' takes float32 tensors on the CPU, not {means.dtype} on {means.device}")
+    if backend.startswith("gsplat") and means.dtype != torch.float32:
+        raise ValueError(f"backend {backend!r} takes float32 tensors, not {means.dtype}")
     return backend
 
 
