@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.deformable.data import Drivers, Sample, TrainingData
+from bench.parts import part
+from methods.deformable.data import TrainingData
 from methods.deformable.design import Branch, Design
 from methods.deformable.fields import FaceField, MouthField
 from methods.deformable.perceptual import PatchLoss
 from methods.deformable.render import Layer
+from methods.deformable.sample import Drivers, Sample
 from methods.deformable.stage import Stage, field_factor, field_optimizer, load_module, module_state, under, with_prefix
 from methods.fields import initial
 from methods.gaussians import densify
@@ -74,9 +77,19 @@ class BranchStage(Stage):
 
     def finish(self, it: int, loss: Tensor, layer: Layer, view_centre: Tensor, green_margin: float) -> dict[str, float]:
         """Backward, densification, optimiser steps of iteration ``it``."""
-        loss.backward()
+        with part("backward"):
+            loss.backward()
         if layer.means2d.grad is not None:  # None once the geometry is frozen
             self.cloud.accumulate(layer.ndc_gradient(), layer.visible)
+        with part("densify"):
+            self._densify(it, view_centre, green_margin)
+        with part("optimise"):
+            for optimizer in (self.cloud.optimizer, self.optimizer):
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+        return {"loss": float(loss.detach()), "gaussians": float(len(self.cloud))}
+
+    def _densify(self, it: int, view_centre: Tensor, green_margin: float) -> None:
         schedule = self.schedule
         due = it > schedule.densify_from and it % schedule.densify_every == 0
         if due and it < schedule.densify_until:
@@ -85,11 +98,6 @@ class BranchStage(Stage):
             densify.prune(self.cloud, floor, by_size=it > schedule.warm)
         if due:
             densify.prune_key_coloured(self.cloud, view_centre, green_margin)
-        self.cloud.optimizer.step()
-        self.cloud.optimizer.zero_grad(set_to_none=True)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return {"loss": float(loss.detach()), "gaussians": float(len(self.cloud))}
 
     def _standardise(self) -> None:
         """Start the field's nets from the training frames' own statistics."""
@@ -135,6 +143,11 @@ def _inside(points: Tensor, sample: Sample, region: Tensor) -> Tensor:
 def paint(picture: Tensor, mask: Tensor, colour: tuple[float, float, float]) -> Tensor:
     """``picture`` [3,h,w] with ``colour`` where ``mask`` [h,w]; no gradient there."""
     return torch.where(mask, picture.new_tensor(colour)[:, None, None], picture)
+
+
+def coverage_error(alpha: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the picture of 1 − α inside ``mask`` [h,w] and α outside, α [h,w] in [0,1]."""
+    return F.l1_loss(alpha, mask.to(alpha.dtype))
 
 
 def mean_over(values: Tensor, mask: Tensor) -> Tensor:

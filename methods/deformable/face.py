@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.parts import part
 from methods.deformable import sampling
-from methods.deformable.branch import BranchStage, mean_over, paint
-from methods.deformable.data import Sample
-from methods.deformable.fields import Deformation, FaceField
+from methods.deformable.branch import BranchStage, coverage_error, mean_over, paint
+from methods.deformable.fields import FaceField
 from methods.deformable.render import GREEN, Layer, draw
+from methods.deformable.sample import Sample
 from methods.ssim import l1_dssim
 
 _GREEN_MARGIN = 30 / 255
@@ -27,23 +27,30 @@ class FaceStage(BranchStage):
     def region(self, sample: Sample) -> Tensor:
         return sample.head
 
+    def draw(self, it: int) -> int:
+        return sampling.face_position(it, self.schedule, self.design, self.data, self.sampler)
+
+    def fetch(self, it: int, position: int) -> None:
+        self.data.fetch(self.data.ids[position], half=it < self.schedule.half_until)
+
     def step(self, it: int) -> dict[str, float]:
         schedule, data = self.schedule, self.data
         self.begin(it)
-        position = sampling.face_position(it, schedule, self.design, data, self.sampler)
-        sample = data.sample(data.ids[position], half=it < schedule.half_until)
-        deformation = attention = None
+        sample = data.sample(data.ids[self.position(it)], half=it < schedule.half_until)
+        motion = attention = None
         if it >= schedule.warm:
             attention = self.field.encode(self.cloud.xyz, self.cloud.embedding)
             drivers = sample.drivers
-            deformation = self.field(attention, drivers.windows, drivers.expression, drivers.direct)
-        layer = draw(self.cloud, sample.view, deformation, GREEN, attention)
+            motion = self.field(attention, drivers.windows, drivers.expression, drivers.direct)
+        maps = attention if it > schedule.attention_from else None
+        layer = draw(self.cloud, sample.view, motion, GREEN, maps)
 
         hair_hidden = schedule.warm < it < schedule.hair_until and it % 7 != 0
         predicted, target = self._pair(it, sample, layer, hair_hidden)
-        loss = l1_dssim(predicted, target)
-        if it > schedule.warm and deformation is not None:
-            loss = loss + self._regularisers(it, sample, layer, deformation, hair_hidden)
+        with part("loss"):
+            loss = l1_dssim(predicted, target)
+            if it > schedule.warm:
+                loss = loss + self._regularisers(it, sample, layer, hair_hidden)
         if it > schedule.lpips_from and self.perceptual is not None:
             lips = sample.lips_mask
             loss = loss + _LPIPS_LIPS * self.perceptual.crop(predicted, target, sample.lips)
@@ -57,17 +64,14 @@ class FaceStage(BranchStage):
         mouth = sample.mouth
         if self.design.close_mouth and it > self.schedule.lpips_from:
             mouth = _closed(mouth)
-        target = paint(sample.target(), ~sample.head | mouth, GREEN)
+        empty = ~sample.head | mouth
         if not hair_hidden:
-            return layer.colour, target
-        return paint(layer.colour, sample.hair, GREEN), paint(target, sample.hair, GREEN)
+            return layer.colour, paint(sample.target(), empty, GREEN)
+        return paint(layer.colour, sample.hair, GREEN), paint(sample.target(), empty | sample.hair, GREEN)
 
-    def _regularisers(self, it: int, sample: Sample, layer: Layer, motion: Deformation, hair_hidden: bool) -> Tensor:
-        assert layer.attention is not None
-        offsets = (motion.xyz, motion.rotation, motion.opacity, motion.scaling)
-        total = _MOTION * torch.stack([o.abs().mean() for o in offsets if o is not None]).sum()
-        total = total + _ALPHA * ((1 - layer.alpha) * sample.head + layer.alpha * ~sample.head).mean()
-        if it <= self.schedule.attention_from:
+    def _regularisers(self, it: int, sample: Sample, layer: Layer, hair_hidden: bool) -> Tensor:
+        total = _MOTION * layer.motion_size + _ALPHA * coverage_error(layer.alpha, sample.head)
+        if layer.attention is None:
             return total
         to_audio, to_expression = layer.attention
         total = total + _ATTENTION * mean_over(to_expression, sample.lips_mask)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bench.parts import part
 from methods.deformable.design import Design
 from methods.fields.audio import AUDIO_DIM, AudioAttention, AudioNet
-from methods.fields.mlp import mlp
+from methods.fields.mlp import Mlp
 from methods.fields.triplane import TriplaneEncoder
+from methods.gaussians.deform import Motion
 
 BOUND = 0.15
 _LEVELS = 12
@@ -25,28 +27,12 @@ _MOTION_SCALE = 1e-2
 class Encoded:
     """What a field knows of each Gaussian before it hears anything."""
 
-    features: Tensor
-    """[N,F] tri-plane features, then the embedding."""
+    features: tuple[Tensor, ...]
+    """[N,36] tri-plane features and, where there is one, the embedding [N,d]."""
     audio_attention: Tensor | None = None
     """[N,32]"""
     expression_attention: Tensor | None = None
     """[N,e]"""
-
-
-@dataclass(frozen=True)
-class Deformation:
-    """Per-Gaussian offsets to the canonical raw parameters."""
-
-    xyz: Tensor
-    """[N,3] metres"""
-    rotation: Tensor | None = None
-    """[N,4]"""
-    scaling: Tensor | None = None
-    """[N,3]"""
-    opacity: Tensor | None = None
-    """[N,1]: predicted and regularised as in the official code, never applied."""
-    jaw: Tensor | None = None
-    """[N,3] the mouth's guess of the jaw coefficients, for its loss only."""
 
 
 class _Field(nn.Module):
@@ -59,11 +45,13 @@ class _Field(nn.Module):
 
     def hear(self, windows: Tensor) -> Tensor:
         """[32] audio code of a frame's windows [8,C,L]."""
-        return self.audio_attention_net(self.audio_net(windows))
+        with part("audio"):
+            return self.audio_attention_net(self.audio_net(windows))
 
-    def _features(self, xyz: Tensor, embedding: Tensor) -> Tensor:
-        encoded = self.encoder(xyz)
-        return torch.cat([encoded, embedding], 1) if embedding.shape[1] else encoded
+    def _features(self, xyz: Tensor, embedding: Tensor) -> tuple[Tensor, ...]:
+        with part("encode"):
+            encoded = self.encoder(xyz)
+        return (encoded, embedding) if embedding.shape[1] else (encoded,)
 
     def parameter_groups(self, gain: float) -> list[dict[str, object]]:
         """AdamW groups: grids with AdamW's default decay, nets without, audio attention with 1e-4 (§3 of the specs)."""
@@ -85,24 +73,30 @@ class FaceField(_Field):
         super().__init__(design, audio_channels, base=16, desired=256 * BOUND)
         f = self.features
         self.direct = design.direct_inputs
-        self.expression_net = mlp(expression_width, 16, design.expression_code - self.direct)
-        self.audio_region = mlp(f, 32, AUDIO_DIM)
-        self.expression_region = mlp(f, 16, design.expression_code)
-        self.decoder = mlp(f + AUDIO_DIM + design.expression_code, 64, 64, 11)
+        self.expression_net = Mlp(expression_width, 16, design.expression_code - self.direct)
+        self.audio_region = Mlp(f, 32, AUDIO_DIM)
+        self.expression_region = Mlp(f, 16, design.expression_code, relu_last=True)
+        self.decoder = Mlp(f + AUDIO_DIM + design.expression_code, 64, 64, 11)
 
     def encode(self, xyz: Tensor, embedding: Tensor) -> Encoded:
         """The audio-free half for Gaussians at ``xyz`` [N,3]."""
         features = self._features(xyz, embedding)
-        return Encoded(features, self.audio_region(features), torch.relu(self.expression_region(features)))
+        with part("net"):
+            return Encoded(features, self.audio_region(*features), self.expression_region(*features))
 
-    def forward(self, encoded: Encoded, windows: Tensor, expression: Tensor, direct: Tensor) -> Deformation:
-        """``expression`` [E] goes through a small net, ``direct`` [1 or 2] (blink, eyelids) does not."""
+    def forward(self, encoded: Encoded, windows: Tensor, expression: Tensor, direct: Tensor) -> Motion:
+        """``expression`` [E] goes through a small net, ``direct`` [1 or 2] (blink, eyelids) does not.
+
+        The attended codes, attention ⊙ code, enter the decoder by its first layer's columns scaled with the code: the same
+        product, without an [N,32] tensor for it.
+        """
         assert encoded.audio_attention is not None
         assert encoded.expression_attention is not None
-        code = torch.cat([self.expression_net(expression), direct])
-        joined = [encoded.features, self.hear(windows) * encoded.audio_attention, code * encoded.expression_attention]
-        h = self.decoder(torch.cat(joined, 1))
-        return Deformation(h[:, :3] * _MOTION_SCALE, h[:, 3:7], h[:, 8:11], h[:, 7:8])
+        code = torch.cat([self.expression_net(expression[None])[0], direct])
+        gain = torch.cat([code.new_ones(self.features), self.hear(windows), code])
+        parts = (*encoded.features, encoded.audio_attention, encoded.expression_attention)
+        with part("net"):
+            return Motion(self.decoder(*parts, gain=gain), (_MOTION_SCALE,) * 3)
 
 
 class MouthField(_Field):
@@ -110,27 +104,18 @@ class MouthField(_Field):
 
     def __init__(self, design: Design, audio_channels: int) -> None:
         super().__init__(design, audio_channels, base=64, desired=384 * BOUND)
-        self.decoder = mlp(self.features + AUDIO_DIM, 32, 32, 3)
-        self.jaw = mlp(self.features + AUDIO_DIM, 32, 32, 3) if design.jaw_loss else None
-        self.register_buffer("axis_scale", torch.tensor([0.2, 1.0, 0.2]) * _MOTION_SCALE, persistent=False)
+        self.decoder = Mlp(self.features + AUDIO_DIM, 32, 32, 3)
+        self.jaw = Mlp(self.features + AUDIO_DIM, 32, 32, 3) if design.jaw_loss else None
 
     def encode(self, xyz: Tensor, embedding: Tensor) -> Encoded:
         """The audio-free half for Gaussians at ``xyz`` [N,3]."""
         return Encoded(self._features(xyz, embedding))
 
-    def forward(self, encoded: Encoded, windows: Tensor) -> Deformation:
+    def forward(self, encoded: Encoded, windows: Tensor) -> tuple[Motion, Tensor | None]:
+        """The motion, and [N,3] the mouth's guess of the jaw coefficients while training (for its loss only)."""
         heard = self.hear(windows)
-        motion = _with_constant(self.decoder, encoded.features, heard)
-        jaw = _with_constant(self.jaw, encoded.features, heard) if self.jaw is not None and self.training else None
-        return Deformation(motion * self.axis_scale, jaw=jaw)
-
-
-def _with_constant(net: nn.Sequential, features: Tensor, constant: Tensor) -> Tensor:
-    """``net`` of [features | constant repeated], without repeating: the constant's product is added instead."""
-    first = net[0]
-    assert isinstance(first, nn.Linear)
-    split = features.shape[1]
-    hidden = features @ first.weight[:, :split].T + first.weight[:, split:] @ constant
-    for layer in list(net)[1:]:
-        hidden = layer(hidden)
-    return hidden
+        motion = Motion(
+            self.decoder(*encoded.features, constant=heard), (0.2 * _MOTION_SCALE, _MOTION_SCALE, 0.2 * _MOTION_SCALE)
+        )
+        jaw = self.jaw(*encoded.features, constant=heard) if self.jaw is not None and self.training else None
+        return motion, jaw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.parts import part
 from methods.deformable.branch import BranchStage, no_gradients
 from methods.deformable.data import TrainingData
 from methods.deformable.design import Fuse
@@ -51,27 +52,38 @@ class FuseStage(Stage):
         self.face.trainable(_FACE_LEARNS)
         self._face_encoded: Encoded | None = None
 
+    def draw(self, it: int) -> int:
+        return self.sampler.next()
+
+    def fetch(self, it: int, position: int) -> None:
+        self.data.fetch(self.data.ids[position], half=False, canvas=True)
+
     def step(self, it: int) -> dict[str, float]:
-        frame_id = self.data.ids[self.sampler.next()]
+        frame_id = self.data.ids[self.position(it)]
         sample, canvas = self.data.sample(frame_id, half=False), self.data.canvas(frame_id)
         drivers = sample.drivers
         if self._face_encoded is None:  # the face's geometry no longer changes
             self._face_encoded = self.face_field.encode(self.face.xyz, self.face.embedding)
         with torch.no_grad():
             face_motion = self.face_field(self._face_encoded, drivers.windows, drivers.expression, drivers.direct)
-        mouth_motion = self.mouth_field(self.mouth_field.encode(self.mouth.xyz, self.mouth.embedding), drivers.windows)
+        mouth_motion, _ = self.mouth_field(
+            self.mouth_field.encode(self.mouth.xyz, self.mouth.embedding), drivers.windows
+        )
         image = composite(
             draw(self.face, sample.view, face_motion), draw(self.mouth, sample.view, mouth_motion), canvas
         )
 
         target = sample.target()
-        loss = l1_dssim(image, target)
+        with part("loss"):
+            loss = l1_dssim(image, target)
         if it > self.schedule.lpips_from and self.perceptual is not None:
             loss = loss + _LPIPS * self.perceptual.patches(image, target, (32, 42), self.generator)
-        loss.backward()
-        for cloud in (self.face, self.mouth):
-            cloud.optimizer.step()
-            cloud.optimizer.zero_grad(set_to_none=True)
+        with part("backward"):
+            loss.backward()
+        with part("optimise"):
+            for cloud in (self.face, self.mouth):
+                cloud.optimizer.step()
+                cloud.optimizer.zero_grad(set_to_none=True)
         self.last = image
         return {"loss": float(loss.detach()), "gaussians": float(len(self.face) + len(self.mouth))}
 

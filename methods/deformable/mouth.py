@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from bench.parts import part
 from methods.deformable import sampling
-from methods.deformable.branch import BranchStage, no_gradients, paint
-from methods.deformable.data import Sample
+from methods.deformable.branch import BranchStage, coverage_error, no_gradients, paint
 from methods.deformable.fields import MouthField
 from methods.deformable.render import BLACK, GREEN, draw
+from methods.deformable.sample import Sample
 from methods.ssim import l1_dssim
 
 _GREEN_MARGIN = 20 / 255
@@ -25,6 +26,12 @@ class MouthStage(BranchStage):
     def region(self, sample: Sample) -> Tensor:
         return sample.lips_mask
 
+    def draw(self, it: int) -> int:
+        return sampling.mouth_position(it, self.schedule, self.data, self.sampler)
+
+    def fetch(self, it: int, position: int) -> None:
+        self.data.fetch(self.data.ids[position], half=False)
+
     def step(self, it: int) -> dict[str, float]:
         schedule, data = self.schedule, self.data
         self.begin(it)
@@ -32,22 +39,22 @@ class MouthStage(BranchStage):
         if late:
             self.cloud.trainable(_COLOUR_ONLY)
             no_gradients(self.field)
-        position = sampling.mouth_position(it, schedule, data, self.sampler)
-        sample = data.sample(data.ids[position], half=False)
+        sample = data.sample(data.ids[self.position(it)], half=False)
         background = BLACK if late else GREEN
-        deformation = None
+        motion = jaw = None
         if it >= schedule.warm:
-            deformation = self.field(self.field.encode(self.cloud.xyz, self.cloud.embedding), sample.drivers.windows)
-        layer = draw(self.cloud, sample.view, deformation, background)
+            motion, jaw = self.field(self.field.encode(self.cloud.xyz, self.cloud.embedding), sample.drivers.windows)
+        layer = draw(self.cloud, sample.view, motion, background)
 
         lips = sample.lips_mask
         target = paint(sample.target(), ~sample.mouth, background)
         predicted = paint(layer.colour, lips ^ sample.mouth, background)
-        loss = l1_dssim(predicted, target)
-        if it > schedule.warm:
-            loss = loss + _ALPHA * ((1 - layer.alpha) * lips + layer.alpha * ~lips).mean()
-            if deformation is not None and deformation.jaw is not None:
-                loss = loss + self.design.jaw_loss * (deformation.jaw - sample.jaw).abs().mean()
+        with part("loss"):
+            loss = l1_dssim(predicted, target)
+            if it > schedule.warm:
+                loss = loss + _ALPHA * coverage_error(layer.alpha, lips)
+                if jaw is not None:
+                    loss = loss + self.design.jaw_loss * (jaw - sample.jaw).abs().mean()
         if it > schedule.lpips_from and self.perceptual is not None:
             loss = loss + _LPIPS * self.perceptual.patches(predicted, target, (32, 42), self.generator)
         self.last = layer.colour

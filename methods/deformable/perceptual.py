@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.errors import AbsentError, BenchWarning
 from bench.metrics import lpips
+from bench.parts import part
 
 _LEAST = 32
 """AlexNet's stack needs at least 31 pixels a side."""
@@ -36,7 +37,8 @@ class PatchLoss:
 
     def __call__(self, predicted: Tensor, target: Tensor) -> Tensor:
         """Mean LPIPS of batches [B,3,h,w] in [0,1]."""
-        return self.network(predicted, target, normalize=True).mean()
+        with part("lpips"):
+            return self.network(predicted, target, normalize=True).mean()
 
     def patches(self, predicted: Tensor, target: Tensor, sizes: tuple[int, int], generator: torch.Generator) -> Tensor:
         """LPIPS over non-overlapping square tiles of a random even side within ``sizes``; the remainder is dropped."""

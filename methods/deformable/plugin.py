@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from bench import threads
 from bench.contract import Conditioning, MethodInfo, Preset, TrainTask
 from bench.errors import DataError, RecordError
 from bench.paths import atomic_file, write_text
-from methods.deformable.data import Drivers, TrainingData, View
+from methods.backends import backends
+from methods.deformable.data import TrainingData
 from methods.deformable.design import PAPER, QUICK, STANDARD, Design, Schedule
 from methods.deformable.face import FaceStage
 from methods.deformable.fields import FaceField, MouthField
@@ -23,10 +25,11 @@ from methods.deformable.fuse import FuseStage
 from methods.deformable.mouth import MouthStage
 from methods.deformable.perceptual import PatchLoss
 from methods.deformable.render import composite, draw
+from methods.deformable.sample import Drivers, View
 from methods.deformable.stage import load_module, read_tensors, under
 from methods.gaussians.cloud import GaussianCloud
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,18 @@ class DeformableGaussians:
     design: Design
     schedules: Mapping[Preset, Schedule] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
 
+    def libraries(self, device: str) -> dict[str, str]:
+        """What rasterises, encodes and decodes on ``device``."""
+        found = backends(device)
+        return {part: found[part] for part in ("rasteriser", "grid", "mlp")}
+
     def train(self, task: TrainTask) -> None:
         """Mouth, face, fuse; then ``model.safetensors`` + ``model.json`` in ``task.out``. Resumes what it finds there."""
-        if (task.out / "model.json").exists():
-            return
+        if not (task.out / "model.json").exists():
+            with threads.one_torch_thread():
+                self._train(task)
+
+    def _train(self, task: TrainTask) -> None:
         torch.manual_seed(task.seed)
         schedule = self.schedules[task.preset]
         data = TrainingData(task.subject, self.design, task.device)
@@ -127,7 +138,9 @@ class GaussianRenderer:
     def render(self, conditioning: Sequence[Conditioning]) -> Iterator[NDArray[np.float32]]:
         """One RGB frame [H,W,3] per conditioning, 0…1."""
         for given in conditioning:
-            yield self.frame(given)
+            with threads.one_torch_thread():
+                frame = self.frame(given)
+            yield frame
 
     @torch.no_grad()
     def frame(self, given: Conditioning) -> NDArray[np.float32]:
@@ -141,6 +154,6 @@ class GaussianRenderer:
         picture = given.hair_canvas if self.design.hair_canvas else given.torso_canvas
         canvas = torch.from_numpy(picture.transpose(2, 0, 1).copy()).to(self.device).float() / 255
         face_motion = self.face_field(self.face_encoded, drivers.windows, drivers.expression, drivers.direct)
-        mouth_motion = self.mouth_field(self.mouth_encoded, drivers.windows)
+        mouth_motion, _ = self.mouth_field(self.mouth_encoded, drivers.windows)
         image = composite(draw(self.face, view, face_motion), draw(self.mouth, view, mouth_motion), canvas)
         return image.clamp(0, 1).permute(1, 2, 0).contiguous().cpu().numpy()

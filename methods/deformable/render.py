@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from methods.deformable.data import View
-from methods.deformable.fields import Deformation, Encoded
+from bench.parts import part
+from methods.deformable.fields import Encoded
+from methods.deformable.sample import View
 from methods.gaussians.cloud import GaussianCloud
+from methods.gaussians.deform import Motion, deform
 from methods.gaussians.rasterize import rasterize
 
 GREEN = (0.0, 1.0, 0.0)
@@ -32,6 +33,8 @@ class Layer:
     """[1,N,2] screen positions in pixels; keeps its gradient"""
     visible: Tensor
     """bool [N]"""
+    motion_size: Tensor
+    """See :class:`methods.gaussians.deform.Deformed`."""
     attention: Tensor | None = None
     """[2,h,w] mean norms of audio and expression attention, premultiplied"""
 
@@ -45,37 +48,33 @@ class Layer:
 def draw(
     cloud: GaussianCloud,
     view: View,
-    deformation: Deformation | None = None,
+    motion: Motion | None = None,
     background: tuple[float, float, float] = BLACK,
     attention: Encoded | None = None,
 ) -> Layer:
     """Rasterise a branch; with ``attention``, also its attention maps, in the same pass and without geometry gradients."""
-    means = cloud.xyz if deformation is None else cloud.xyz + deformation.xyz
-    scales = cloud.scales(deformation.scaling if deformation else None)
-    quats = cloud.quats(deformation.rotation if deformation else None)
-    colours = cloud.colours(means, view.centre)
-    extra = 0
+    codes: list[Tensor] = []
     if attention is not None:
         assert attention.audio_attention is not None
         assert attention.expression_attention is not None
-        norms = [attention.audio_attention.norm(dim=1), attention.expression_attention.norm(dim=1)]
-        colours = torch.cat([colours, torch.stack(norms, 1)], 1)
-        extra = 2
-    image, alpha, info = rasterize(
-        means,
-        quats,
-        scales,
-        cloud.opacities(),
-        colours,
-        view.viewmat,
-        view.K,
-        view.width,
-        view.height,
-        backgrounds=means.new_tensor([[*background, *[0.0] * extra]]),
-        detached_channels=extra,
-    )
+        codes = [attention.audio_attention, attention.expression_attention]
+    with part("deform"):
+        moved = deform(cloud, motion, view.centre, codes)
+    with part("rasterise"):
+        image, alpha, info = rasterize(
+            moved.means, moved.quats, moved.scales, moved.opacities, moved.colours, view.viewmat, view.K, view.width,
+            view.height, backgrounds=moved.means.new_tensor([[*background, *[0.0] * len(codes)]]),
+            detached_channels=len(codes),
+        )  # fmt: skip
     planes = image[0].permute(2, 0, 1)
-    return Layer(planes[:3], alpha[0, :, :, 0], info["means2d"], info["radii"][0] > 0, planes[3:] if extra else None)
+    return Layer(
+        planes[:3],
+        alpha[0, :, :, 0],
+        info["means2d"],
+        info["radii"][0] > 0,
+        moved.motion_size,
+        planes[3:] if codes else None,
+    )
 
 
 def composite(face: Layer, mouth: Layer, canvas: Tensor) -> Tensor:

@@ -33,12 +33,30 @@ class Stage(ABC):
 
     def __init__(self, seed: int, frames: int) -> None:
         self.done = 0
+        self.upcoming: int | None = None
+        """Position of the next iteration's frame, drawn one iteration ahead so that it can be read meanwhile."""
         self.generator = torch.Generator().manual_seed(seed)
         self.sampler = Sampler(frames, self.generator)
 
     @abstractmethod
     def step(self, it: int) -> dict[str, float]:
         """Do iteration ``it`` (from 1); return scalars to log, ``loss`` among them."""
+
+    @abstractmethod
+    def draw(self, it: int) -> int:
+        """Choose the position of iteration ``it``'s frame among the training frames."""
+
+    @abstractmethod
+    def fetch(self, it: int, position: int) -> None:
+        """Begin to read what iteration ``it`` needs of the frame at ``position``."""
+
+    def position(self, it: int) -> int:
+        """Position of iteration ``it``'s frame; the next iteration's begins to be read."""
+        position = self.draw(it) if self.upcoming is None else self.upcoming
+        self.upcoming = self.draw(it + 1) if it < self.total else None
+        if self.upcoming is not None:
+            self.fetch(it + 1, self.upcoming)
+        return position
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -58,6 +76,7 @@ class Stage(ABC):
             "done": torch.tensor([self.done]),
             "generator": self.generator.get_state(),
             "order": self.sampler.order,
+            "upcoming": torch.tensor([-1 if self.upcoming is None else self.upcoming]),
             **self.tensors(),
         }
         with atomic_file(path) as temporary:
@@ -69,6 +88,8 @@ class Stage(ABC):
         self.done = int(state.pop("done"))
         self.generator.set_state(state.pop("generator"))
         self.sampler.order = state.pop("order")
+        upcoming = int(state.pop("upcoming"))
+        self.upcoming = None if upcoming < 0 else upcoming
         self.load_tensors(state)
 
     def run(self, folder: Path, progress: Progress) -> None:

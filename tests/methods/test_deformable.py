@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from bench import classes
 from bench.contract import Conditioning, TrainTask, checked_frames
 from bench.errors import MethodError, RecordError
-from bench.subject import Subject
+from bench.subject import Camera, Subject
+from methods import kernels
 from methods.baselines.talkinggaussian.plugin import TalkingGaussian
 from methods.deformable import design as designs
 from methods.deformable.data import TrainingData
 from methods.deformable.face import FaceStage
-from methods.deformable.fields import FaceField, MouthField, _with_constant
+from methods.deformable.fields import FaceField, MouthField
 from methods.deformable.plugin import DeformableGaussians
+from methods.deformable.sample import Packed
 from methods.deformable.sampling import Sampler, face_position, mouth_position
+from methods.deformable.stage import Stage
 from methods.degstalk.plugin import Degstalk
 from methods.fields import initial
 
@@ -72,19 +79,40 @@ def data(toy_subject: Subject) -> TrainingData:
 
 def test_field_widths_follow_the_specs():
     face = FaceField(Degstalk.design, 29, 50)
-    assert face.decoder[0].weight.shape == (64, 116)
-    assert face.expression_net[-1].weight.shape == (14, 16)
-    assert FaceField(TalkingGaussian.design, 29, 5).decoder[0].weight.shape == (64, 74)
-    assert MouthField(Degstalk.design, 29).decoder[0].weight.shape == (32, 100)
-    assert MouthField(TalkingGaussian.design, 29).decoder[0].weight.shape == (32, 68)
+    assert face.decoder.weights[0].shape == (64, 116)
+    assert face.expression_net.weights[-1].shape == (14, 16)
+    assert FaceField(TalkingGaussian.design, 29, 5).decoder.weights[0].shape == (64, 74)
+    assert MouthField(Degstalk.design, 29).decoder.weights[0].shape == (32, 100)
+    assert MouthField(TalkingGaussian.design, 29).decoder.weights[0].shape == (32, 68)
     assert MouthField(TalkingGaussian.design, 29).jaw is None
 
 
 def test_constant_input_equals_concatenation():
-    field = MouthField(Degstalk.design, 29)
-    features, heard = torch.randn(9, 68), torch.randn(32)
-    expected = field.decoder(torch.cat([features, heard.repeat(9, 1)], 1))
-    assert torch.allclose(_with_constant(field.decoder, features, heard), expected, atol=1e-6)
+    torch.manual_seed(0)
+    field, windows = MouthField(Degstalk.design, 29), torch.randn(8, 29, 16)
+    encoded = field.encode(torch.rand(9, 3) * 0.1, torch.randn(9, 32))
+    features, heard = torch.cat(encoded.features, 1), field.hear(windows)
+    assert features.shape == (9, 68)
+    inputs = torch.cat([features, heard.repeat(9, 1)], 1)
+    motion, jaw = field(encoded, windows)
+    assert torch.allclose(motion.offsets, field.decoder(inputs), atol=1e-6)
+    assert torch.allclose(motion.xyz, motion.offsets * torch.tensor([0.002, 0.01, 0.002]))
+    assert torch.allclose(jaw, field.jaw(inputs), atol=1e-6)
+    assert field.eval()(encoded, windows)[1] is None
+
+
+def test_the_face_hears_and_sees_through_its_attention():
+    torch.manual_seed(0)
+    field, windows = FaceField(Degstalk.design, 29, 50), torch.randn(8, 29, 16)
+    encoded = field.encode(torch.rand(9, 3) * 0.1, torch.randn(9, 32))
+    expression, direct = torch.randn(50), torch.rand(2)
+    code = torch.cat([field.expression_net(expression[None])[0], direct])
+    attended = encoded.audio_attention * field.hear(windows), encoded.expression_attention * code
+    expected = field.decoder(torch.cat([*encoded.features, *attended], 1))
+    motion = field(encoded, windows, expression, direct)
+    assert torch.allclose(motion.offsets, expected, atol=1e-6)
+    assert torch.allclose(motion.xyz, 0.01 * expected[:, :3])
+    assert (encoded.expression_attention >= 0).all()
 
 
 def test_embedding_and_audio_reach_the_motion():
@@ -122,15 +150,181 @@ def test_masks_of_the_two_designs_differ_in_hair(toy_subject: Subject):
     assert talking.head.sum() > degstalk.head.sum()
 
 
+def area_mean(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """[h,w,...] at (height, width) ``size``: every pixel the mean over its share of the picture, in float64."""
+
+    def shares(count: int, of: int) -> np.ndarray:
+        ends, pixels = np.arange(count + 1) * of / count, np.arange(of)
+        covered = np.minimum(ends[1:, None], pixels + 1) - np.maximum(ends[:-1, None], pixels)
+        return covered.clip(0) * count / of
+
+    rows, columns = (shares(count, of) for count, of in zip(size, picture.shape, strict=False))
+    return np.einsum("ai,bj,ij...->ab...", rows, columns, picture.astype(np.float64))
+
+
+def noise_frame(width: int, height: int) -> SimpleNamespace:
+    """Random pixels, classes and drivers; what a design reads of a :class:`bench.subject.Frame`."""
+    random = np.random.default_rng(0)
+    return SimpleNamespace(
+        id=7,
+        image=random.integers(0, 256, (height, width, 3), np.uint8),
+        background_pasted=random.integers(0, 256, (height, width, 3), np.uint8),
+        labels=random.choice(np.array([0, 1, 1, 7, 11, 17, 17], np.uint8), (height, width)),
+        teeth=random.random((height, width)) < 0.3,
+        landmarks=(random.random((68, 2)) * (width, height)).astype(np.float32),
+        camera=Camera(width, height, 90.0, 91.0, width / 2, height / 2, np.eye(4, dtype=np.float32)),
+        audio=random.random((8, 32, 16), np.float32),
+        expression=random.random(50, np.float32),
+        eyelid=random.random(2, np.float32),
+        action_units=random.random(6, np.float32),
+        jaw=random.random(3, np.float32),
+    )
+
+
+def masks_of(frame, design) -> dict[str, np.ndarray]:
+    hair = classes.hair(frame.labels, ears=design.hair_canvas)
+    head = classes.face(frame.labels, ears=not design.hair_canvas) & ~frame.teeth
+    head = head if design.hair_canvas else head | hair
+    return {"head": head, "hair": hair, "mouth": classes.mouth(frame.labels, frame.teeth)}
+
+
+BOTH = pytest.mark.parametrize("design", [Degstalk.design, TalkingGaussian.design], ids=lambda d: d.name)
+
+
+@BOTH
+@pytest.mark.parametrize("size", [(48, 32), (37, 23), (51, 40)])
+def test_half_size_frames_are_means_over_areas(size, design):
+    frame = noise_frame(*size)
+    sample = Packed.read(frame, design, 0.5).sample("cpu")
+    view = sample.view
+    assert (view.width, view.height) == (round(size[0] / 2), round(size[1] / 2))
+    picture = frame.image if design.hair_canvas else frame.background_pasted
+    exact = area_mean(picture, (view.height, view.width))
+    assert np.abs(sample.image.numpy().transpose(1, 2, 0) - exact).max() <= 0.501  # rounded
+    for name, mask in masks_of(frame, design).items():
+        exact = area_mean(mask, (view.height, view.width))
+        clear = np.abs(exact - 0.5) > 1e-6
+        got = getattr(sample, name).numpy()
+        assert (got == (exact > 0.5))[clear].all(), name
+        if size == (48, 32):  # means of four are exact, and a half is not more than half
+            assert (~clear).any()
+            assert not got[~clear].any()
+    assert torch.allclose(view.K[0, :2, 2], torch.tensor([view.width / 2, view.height / 2]))
+
+
+@BOTH
+@pytest.mark.parametrize("size", [(37, 23), (8, 4), (3, 3), (64, 63)])
+def test_a_packed_frame_comes_back_bit_for_bit(size, design):
+    frame, (width, height) = noise_frame(*size), size
+    packed = Packed.read(frame, design, 1.0)
+    assert packed.bytes == 3 * width * height + 3 * -(-width * height // 8)
+    for sample in (packed.sample("cpu"), packed.sample("cpu")):  # unpacking changes nothing
+        picture = frame.image if design.hair_canvas else frame.background_pasted
+        assert np.array_equal(sample.image.numpy().transpose(1, 2, 0), picture)
+        for name, mask in masks_of(frame, design).items():
+            got = getattr(sample, name)
+            assert got.dtype == torch.bool
+            assert np.array_equal(got.numpy(), mask), name
+        drivers = sample.drivers
+        assert np.array_equal(drivers.windows, frame.audio)
+        units = frame.action_units
+        wanted = (frame.expression, frame.eyelid) if design.coefficients else (units[:5], units[5:])
+        assert np.array_equal(drivers.expression, wanted[0])
+        assert np.array_equal(drivers.direct, wanted[1])
+        assert (sample.jaw is None) == (not design.jaw_loss)
+        assert sample.jaw is None or np.array_equal(sample.jaw, frame.jaw)
+        assert sample.id == 7
+        r0, r1, c0, c1 = sample.lips
+        assert 0 <= r0 < r1 <= height
+        assert 0 <= c0 < c1 <= width
+        assert sample.lips_mask.sum() == (r1 - r0) * (c1 - c0)
+
+
+def test_frames_and_canvases_are_read_ahead(toy_subject: Subject, monkeypatch):
+    subject, readers = toy_subject.for_training(), []
+    plain = TrainingData(subject, TalkingGaussian.design, "cpu")
+    want = [plain.sample(subject.train_ids[3], half=True), plain.canvas(subject.train_ids[3])]
+    read = Packed.read
+
+    def noted(*given):
+        readers.append(threading.get_ident())
+        return read(*given)
+
+    monkeypatch.setattr(Packed, "read", staticmethod(noted))
+    data = TrainingData(subject, TalkingGaussian.design, "cpu")
+    data.fetch(subject.train_ids[3], half=True, canvas=True)
+    got = [data.sample(subject.train_ids[3], half=True), data.canvas(subject.train_ids[3])]
+    assert len(readers) == 1
+    assert threading.get_ident() not in readers
+    for name in ("image", "head", "hair", "mouth"):
+        assert torch.equal(getattr(got[0], name), getattr(want[0], name))
+    assert torch.equal(got[1], want[1])
+    data.sample(subject.train_ids[3], half=False)  # another size is another picture, read when it is asked for
+    assert readers[1:] == [threading.get_ident()]
+
+
+class Walk(Stage):
+    """A stage that only goes from frame to frame, with other uses of the random generator in between."""
+
+    name, total = "walk", 8
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed, frames=3)
+        self.seen, self.drawn, self.fetched = [], [], []
+
+    def draw(self, it):
+        self.drawn.append(it)
+        return self.sampler.next()
+
+    def fetch(self, it, position):
+        self.fetched.append((it, position))
+
+    def step(self, it):
+        self.seen.append(self.position(it))
+        noise = float(torch.rand(1, generator=self.generator))
+        self.seen.append(noise)
+        return {"loss": noise}
+
+    def tensors(self):
+        return {}
+
+    def load_tensors(self, tensors):
+        assert not tensors
+
+
+def test_a_stage_draws_its_frames_one_ahead(tmp_path: Path):
+    whole = Walk()
+    whole.run(tmp_path, Quiet())
+    positions = whole.seen[::2]
+    assert whole.drawn == list(range(1, 9))
+    assert whole.fetched == list(zip(range(2, 9), positions[1:], strict=True))
+    for epoch in (positions[:3], positions[3:6]):
+        assert sorted(epoch) == [0, 1, 2]
+    for stop in range(1, 8):
+        path = tmp_path / f"{stop}.safetensors"
+        first, then = Walk(), Walk(seed=1)
+        for first.done in range(1, stop + 1):
+            first.step(first.done)
+        first.save(path)
+        then.load(path)
+        for it in range(then.done + 1, 9):
+            then.step(it)
+        assert first.seen + then.seen == whole.seen
+        assert first.fetched + then.fetched == whole.fetched
+
+
 @pytest.mark.parametrize("kind", [Degstalk, TalkingGaussian])
 def test_training_is_deterministic_and_survives_interruption(kind, toy_subject: Subject, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("methods.deformable.stage.SAVE_EVERY", 5)
     monkeypatch.setattr("methods.deformable.stage._REPORT_EVERY", 8)
     method = shortened(kind())
     train(method, toy_subject, tmp_path / "whole")
-    for stage in ("mouth", "face"):
+    for stage in ("mouth", "face", "fuse"):
         with pytest.raises(KeyboardInterrupt):
             train(method, toy_subject, tmp_path / "cut", progress=Quiet(stop_in=stage))
+        state = load_file(tmp_path / f"cut/{stage}.safetensors")
+        assert state["done"] == 5  # in the middle: the frame of the next iteration is drawn already
+        assert state["upcoming"] >= 0
     assert not (tmp_path / "cut/model.json").exists()
     train(method, toy_subject, tmp_path / "cut")
     assert fingerprint(tmp_path / "whole") == fingerprint(tmp_path / "cut")
@@ -142,6 +336,26 @@ def test_training_is_deterministic_and_survives_interruption(kind, toy_subject: 
         checked_frames(method.info, conditioning, method.load(tmp_path / "whole", "cpu").render(conditioning))
     )
     assert len(frames) == len(toy_subject.test_ids)
+
+
+@pytest.mark.skipif(kernels.native is None, reason="the compiled kernels are not built")
+@pytest.mark.parametrize("kind", [Degstalk, TalkingGaussian])
+def test_training_does_not_depend_on_the_threads(kind, toy_subject: Subject, tmp_path: Path):
+    """With more Gaussians than one thread takes at a time."""
+    many = dataclasses.replace(
+        TINY, **{name: dataclasses.replace(getattr(TINY, name), init=900, limit=1000) for name in ("mouth", "face")}
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for threads in (1, 2):
+            method = kind()
+            method.schedules = {"quick": many}
+            with kernels.using(threads=threads):
+                train(method, toy_subject, tmp_path / str(threads))
+    finally:
+        torch.set_num_threads(before)
+    assert fingerprint(tmp_path / "1") == fingerprint(tmp_path / "2")
 
 
 def test_a_checkpoint_of_another_method_is_refused(toy_subject: Subject, tmp_path: Path):
