@@ -46,10 +46,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed of the kernels and of scoring, as ratios within one run."""
+    """Speed as ratios within one run, then the gate (docs/performance.md); arguments: --quick, --markdown, …"""
     session.install(".[test]")
-    session.run("python", "benchmarks/kernels.py", *session.posargs)
-    session.run("python", "benchmarks/scoring.py")
+    session.run("python", "-P", "benchmarks/everything.py", *session.posargs)
 
 
 @nox.session
