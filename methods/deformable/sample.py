@@ -115,7 +115,7 @@ class Packed:
 
     @staticmethod
     def read(frame: Frame, design: Design, scale: float) -> Packed:
-        """The frame at ``scale`` times its size, as a design needs it. Numpy and OpenCV only, so that any thread may do it."""
+        """The frame at ``scale`` times its size, as a design needs it. Any thread may do it: nothing here computes with torch."""
         labels = frame.labels
         head = classes.face(labels, ears=not design.hair_canvas) & ~frame.teeth
         hair = classes.hair(labels, ears=design.hair_canvas)
