@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import system
 from methods import kernels
 
 ENVIRONMENT = {
@@ -89,8 +89,8 @@ def setting(**chosen: object) -> Iterator[dict[str, Any]]:
         "threads": native.threads(),
         "torch_threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
+        "cpu": system.hardware()["cpu"],
+        "cores": system.cores(),
         "load_before": round(os.getloadavg()[0], 2),
         "environment": ENVIRONMENT,
         "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
@@ -102,15 +102,6 @@ def setting(**chosen: object) -> Iterator[dict[str, Any]]:
     if busy is not None:
         others = (_busy() or 0.0) - busy - (_own() - own)
         found["others"] = round(max(0.0, others) / (seconds * (os.cpu_count() or 1)), 3)
-
-
-def _cpu() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _busy() -> float | None:

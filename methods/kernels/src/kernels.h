@@ -186,15 +186,16 @@ static inline int64_t mlp_scratch(const Mlp& net) {
     return floats;
 }
 
+static constexpr int conv_row(int channels) { return (channels + 15) / 16 * 16; }  // channels last, whole vectors
 static inline int64_t conv_kept(const ConvStack& s) {
     int64_t floats = 0;
-    for (int l = 0; l <= s.layers; l++) floats += int64_t{s.batch} * s.length[l] * ((s.channels[l] + 15) / 16 * 16);
+    for (int l = 0; l <= s.layers; l++) floats += int64_t{s.batch} * s.length[l] * conv_row(s.channels[l]);
     return floats;
 }
 static inline int64_t conv_scratch(const ConvStack& s) {  // four parts, each large enough for any layer's matrices
     int64_t part = 0;
     for (int l = 0; l < s.layers; l++) {
-        const int64_t depth = (3 * s.channels[l] + 15) / 16 * 16, outputs = (s.channels[l + 1] + 15) / 16 * 16;
+        const int64_t depth = conv_row(3 * s.channels[l]), outputs = conv_row(s.channels[l + 1]);
         const int64_t rows = int64_t{s.batch} * s.length[l];
         const int64_t largest = (rows > outputs ? rows : outputs) * (depth > outputs ? depth : outputs);
         part = largest > part ? largest : part;
