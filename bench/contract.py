@@ -7,10 +7,10 @@ A plugin is an object with an ``info`` and two methods::
         def train(self, task: TrainTask) -> None: ...        # writes task.out, a checkpoint folder
         def load(self, checkpoint: Path, device: str) -> Renderer: ...
 
-registered under the entry-point group ``bench.methods``. It may also say which libraries compute
-(:class:`NamesLibraries`), and name the parts of its training step (:func:`bench.parts.part`). Everything a method gets comes through a
-:class:`TrainTask` or a :class:`Conditioning`; it never opens the subject folder itself, so that the harness
-knows what was seen (design §3).
+registered under the entry-point group ``bench.methods``. It may also have variants (:class:`Varied`), say which libraries
+compute (:class:`NamesLibraries`), and name the parts of its training step (:func:`bench.parts.part`). Everything a method gets
+comes through a :class:`TrainTask` or a :class:`Conditioning`; it never opens the subject folder itself, so that the harness knows
+what was seen (design §3).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from bench.errors import MethodError
 from bench.subject import Camera, Frame, Subject
+from bench.variants import Variant, check_keys
 
 Preset = Literal["quick", "standard", "paper"]
 PRESETS: tuple[Preset, ...] = ("quick", "standard", "paper")
@@ -32,10 +33,11 @@ PRESETS: tuple[Preset, ...] = ("quick", "standard", "paper")
 SEEABLE: Mapping[str, str] = {
     "pose": "camera of the frame (inverse head pose)",
     "audio": "audio feature windows around the frame",
-    "expression": "expression and eyelid coefficients of the whole face, mouth shapes included",
+    "expression": "expression, eyelid and shape coefficients of the whole face, mouth shapes included",
     "action_units": "upper-face action units AU01, 04, 05, 06, 07, 45",
     "torso_canvas": "the frame's own torso and neck pixels over the static plate",
-    "hair_canvas": "the frame's own hair, ears, torso and surroundings",
+    "hair_canvas": "the frame's own hair, ears, torso and surroundings, and a rim of its face",
+    "bare_hair_canvas": "the frame's own hair, ears, torso and surroundings, nothing of its face",
     "ground_truth": "the frame itself (reference methods only)",
 }
 """What of a test frame can be handed to a method, and what that means."""
@@ -63,11 +65,17 @@ class MethodInfo:
     """Published head-reconstruction numbers: ``psnr``, ``lpips``, ``lmd``, ``ssim``, ``fps``, ``train_hours``."""
     trains: bool = True
     """False for a method that has nothing to learn."""
+    factors: Mapping[str, str] = field(default_factory=dict)
+    """Parts that an ablation can leave out (``degstalk[-E]``), by key, each with what it is and what takes its place."""
+    readings: Mapping[str, str] = field(default_factory=dict)
+    """Other ways to read the method's paper (``degstalk[paper]``), by key, each with what it changes."""
 
     def __post_init__(self) -> None:
         extra = self.sees - SEEABLE.keys()
         if extra:
             raise MethodError(f"method {self.name!r} wants to see unknown things: {', '.join(sorted(extra))}")
+        check_keys(f"factor of {self.name}", self.factors)
+        check_keys(f"reading of {self.name}", self.readings)
 
 
 class Conditioning:
@@ -116,6 +124,12 @@ class Conditioning:
         return self._frame.eyelid
 
     @property
+    def shape(self) -> NDArray[np.float32]:
+        """[S] shape coefficients of the head, S = 0 where the subject has none (``expression``)."""
+        self._allow("expression")
+        return self._frame.shape
+
+    @property
     def action_units(self) -> NDArray[np.float32]:
         """[6] AU01, 04, 05, 06, 07, 45 (``action_units``)."""
         self._allow("action_units")
@@ -137,6 +151,12 @@ class Conditioning:
         """[H,W,3] the frame without face, mouth, neck and cloth, torso put back (``hair_canvas``; DEGSTalk's B_t)."""
         self._allow("hair_canvas")
         return self._frame.hair_canvas
+
+    @property
+    def bare_hair_canvas(self) -> NDArray[np.uint8]:
+        """[H,W,3] ``hair_canvas`` without the rim inside the face's contour (``bare_hair_canvas``)."""
+        self._allow("bare_hair_canvas")
+        return self._frame.bare_hair_canvas
 
     @property
     def ground_truth(self) -> NDArray[np.uint8]:
@@ -204,6 +224,18 @@ class Method(Protocol):
 
     def load(self, checkpoint: Path, device: str) -> Renderer:
         """Open a checkpoint folder for rendering."""
+
+
+@runtime_checkable
+class Varied(Protocol):
+    """What a method has whose ``info`` declares factors or readings."""
+
+    def variant(self, variant: Variant) -> Method:
+        """The method so changed, with an ``info`` of its own: what it sees, its canvas and summary may be others; its name not.
+
+        Raises:
+            UsageError: these changes exclude each other.
+        """
 
 
 @runtime_checkable

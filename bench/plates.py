@@ -90,20 +90,25 @@ def torso_canvas(image: Picture, labels: NDArray[np.uint8], background: Picture)
     return np.where(opaque[..., None], rgb, background)
 
 
-def hair_canvas(image: Picture, labels: NDArray[np.uint8], teeth: Mask, background: Picture) -> Picture:
+def hair_canvas(
+    image: Picture, labels: NDArray[np.uint8], teeth: Mask, background: Picture, *, rim: bool = True
+) -> Picture:
     """DEGSTalk's B_t: the real frame without face, mouth, neck and cloth; torso put back; holes from the plate.
 
-    Keeps real hair, ears, surroundings, and a rim up to 6 px wide inside the face's contour. The official script
+    Keeps real hair, ears, surroundings, and with ``rim`` up to 6 px inside the face's contour. The official script
     finds the holes by their black colour and so also replaces pixels that are black in the frame; here they are
     found by mask.
     """
     mouth = classes.mouth(labels, teeth)
     region = classes.face(labels, ears=False) | mouth
-    pad = _EROSION // 2
-    core = ndimage.binary_erosion(np.pad(region, pad, mode="reflect"), np.ones((_EROSION, _EROSION), bool))[
-        pad:-pad, pad:-pad
-    ]
-    drop = core | mouth | classes.neck(labels) | (labels == classes.CLOTH)
+    drop = (_eroded(region) if rim else region) | mouth | classes.neck(labels) | (labels == classes.CLOTH)
     rgb, opaque = torso(image, labels, background, "mean")
     canvas = np.where(drop[..., None], background, image)
     return np.where(opaque[..., None], rgb, canvas)
+
+
+def _eroded(mask: Mask) -> Mask:
+    """13×13 erosion of [H,W]; beyond the picture's edge the mask goes on mirrored."""
+    pad = _EROSION // 2
+    padded = np.pad(mask, pad, mode="reflect")
+    return ndimage.binary_erosion(padded, np.ones((_EROSION, _EROSION), bool))[pad:-pad, pad:-pad]

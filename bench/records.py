@@ -45,11 +45,15 @@ class CellKey(_Strict):
     seed: int
 
     @property
-    def name(self) -> str:
-        """Folder name, also shown to people: ``degstalk--ada--quick--s0``."""
+    def label(self) -> str:
+        """The method as it is written on the command line and in tables: ``degstalk``, ``degstalk[-E]``, ``degstalk@official``."""
         method = self.method + (f"[{self.variant}]" if self.variant else "")
-        method += "@official" if self.backend == "official" else ""
-        return f"{method}--{self.subject}--{self.preset}--s{self.seed}"
+        return method + ("@official" if self.backend == "official" else "")
+
+    @property
+    def name(self) -> str:
+        """Folder name, also shown to people: ``degstalk[-E]--ada--quick--s0``."""
+        return f"{self.label}--{self.subject}--{self.preset}--s{self.seed}"
 
 
 class MetricRecord(_Strict):

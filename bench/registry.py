@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from bench.contract import Method
+from bench.contract import Method, Varied
 from bench.errors import MethodError, unknown
+from bench.variants import parse_variant
 
 GROUP = "bench.methods"
 
@@ -21,11 +22,11 @@ def names() -> list[str]:
     return sorted(_entries())
 
 
-def get(name: str) -> Method:
-    """Import the method called ``name``.
+def get(name: str, variant: str = "") -> Method:
+    """Import the method called ``name``, changed as ``variant`` says (:mod:`bench.variants`; empty: as it is).
 
     Raises:
-        UsageError: no such method; the message has the nearest names.
+        UsageError: no such method or variant; the message has the nearest names.
         MethodError: its plugin can't be imported or isn't a method.
     """
     if name not in _entries():
@@ -41,4 +42,16 @@ def get(name: str) -> Method:
         )
     if method.info.name != name:
         raise MethodError(f"plugin {entry.value!r} is registered as {name!r} but calls itself {method.info.name!r}")
-    return method
+    return _varied(method, variant) if variant else method
+
+
+def _varied(method: Method, text: str) -> Method:
+    variant = parse_variant(text, method.info)
+    if not variant:
+        return method
+    if not isinstance(method, Varied):
+        raise MethodError(f"method {method.info.name!r} declares variants but has no variant() (see bench/contract.py)")
+    changed = method.variant(variant)
+    if changed.info.name != method.info.name:
+        raise MethodError(f"variant {variant} of {method.info.name!r} calls itself {changed.info.name!r}")
+    return changed

@@ -117,6 +117,11 @@ class Frame:
         return self.subject.coefficients.eyelid[self.id]
 
     @property
+    def shape(self) -> NDArray[np.float32]:
+        """[S] shape coefficients of the head; S is 0 where the subject has none (only SMIRK's files do)."""
+        return self.subject.coefficients.shape[self.id]
+
+    @property
     def jaw(self) -> NDArray[np.float32]:
         """[3] jaw coefficients."""
         return self.subject.coefficients.jaw[self.id]
@@ -150,6 +155,11 @@ class Frame:
     def hair_canvas(self) -> NDArray[np.uint8]:
         """[H,W,3] see :func:`bench.plates.hair_canvas`."""
         return plates.hair_canvas(self.image, self.labels, self.teeth, self.subject.background)
+
+    @cached_property
+    def bare_hair_canvas(self) -> NDArray[np.uint8]:
+        """[H,W,3] the same without the rim inside the face's contour."""
+        return plates.hair_canvas(self.image, self.labels, self.teeth, self.subject.background, rim=False)
 
 
 class Subject:

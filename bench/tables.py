@@ -40,6 +40,8 @@ class Coefficients:
     """[T,3]"""
     kind: str
     """``arkit``, ``smirk`` or ``mesh-pca``."""
+    shape: NDArray[np.float32]
+    """[T,S] of the head; S is 0 where there are none (SMIRK gives 300 a frame)"""
 
 
 def read_json(path: Path) -> Any:
@@ -100,9 +102,9 @@ def _read_smirk(path: Path) -> Coefficients:
         raise DataError(
             f"{path} can't be read safely ({str(error).splitlines()[0]}); save plain tensors in it"
         ) from error
-    return Coefficients(
-        data["expression_params"].numpy(), data["eyelid_params"].numpy(), data["jaw_params"].numpy(), "smirk"
-    )
+    expression, eyelid, jaw = (data[f"{name}_params"].numpy() for name in ("expression", "eyelid", "jaw"))
+    shape = data["shape_params"].numpy() if "shape_params" in data else np.zeros((len(jaw), 0), np.float32)
+    return Coefficients(expression, eyelid, jaw, "smirk", shape)
 
 
 def read_coefficients(root: Path, rows: int) -> Coefficients:
@@ -116,7 +118,8 @@ def read_coefficients(root: Path, rows: int) -> Coefficients:
         if path.exists():
             with np.load(path, allow_pickle=False) as data:
                 expression, eyelid, jaw = (data[k].astype(np.float32) for k in ("expression", "eyelid", "jaw"))
-                found = Coefficients(expression, eyelid, jaw, str(data["kind"]))
+                shape = data["shape"].astype(np.float32) if "shape" in data else np.zeros((len(jaw), 0), np.float32)
+                found = Coefficients(expression, eyelid, jaw, str(data["kind"]), shape)
         elif (root / "3dmm.pt").exists():
             path = root / "3dmm.pt"
             found = _read_smirk(path)
@@ -128,6 +131,7 @@ def read_coefficients(root: Path, rows: int) -> Coefficients:
         ("expression", found.expression, None),
         ("eyelid", found.eyelid, 2),
         ("jaw", found.jaw, 3),
+        ("shape", found.shape, None),
     ):
         if array.ndim != 2 or len(array) < rows or (width and array.shape[1] != width) or not np.isfinite(array).all():
             raise DataError(f"{path}: {name} has shape {array.shape}, expected finite [{rows}, {width or 'E'}]")

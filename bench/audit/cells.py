@@ -46,8 +46,7 @@ class Audited:
         notes = [f"{self.cell.subject}, {self.cell.preset}, seed {self.cell.seed}", self.canvas, ""]
         notes += [f"{100 * self.audit.share:.1f} % copied"]
         notes += [f"{100 * share:.1f} % in {name}" for name, share in self.audit.regions.items() if share is not None]
-        title = self.cell.method + (f"[{self.cell.variant}]" if self.cell.variant else "")
-        return Row(title, notes, self.audit, place, self.subject.frame(number).image, rendered)
+        return Row(self.cell.label, notes, self.audit, place, self.subject.frame(number).image, rendered)
 
 
 def audit_cell(
@@ -68,7 +67,7 @@ def audit_cell(
             raise RecordError(f"{subject.root} is not, or no longer, the subject that the cell was trained on")
         if hash_folder(folder.checkpoint, without={folder.trained.name}) != record.provenance.get("checkpoint"):
             raise RecordError(f"{folder.checkpoint} is not, or no longer, the checkpoint of the cell's record")
-        method = registry.get(cell.method)
+        method = registry.get(cell.method, cell.variant)
         audit = run_audit(method.info, lambda: method.load(folder.checkpoint, device), subject, count)
     except (Exception, SystemExit) as error:  # SystemExit: a plugin's, not the user's
         return Audited(cell, folder, error=one_line(error))

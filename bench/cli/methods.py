@@ -35,8 +35,11 @@ def list_methods(as_json: bool) -> None:
 @click.argument("name")
 @JSON
 def info(name: str, as_json: bool) -> None:
-    """Show a method: paper, licence, presets, what it sees of a test frame."""
-    found = registry.get(name).info
+    """Show a method or a variant of it (NAME[-E]): paper, licence, presets, what it sees of a test frame."""
+    from bench.run.plan import parse_choice
+
+    choice = parse_choice(name)
+    found = registry.get(choice.name, choice.variant).info
     if as_json:
         emit(as_row(found))
         return
@@ -59,6 +62,9 @@ def info(name: str, as_json: bool) -> None:
             view.add_row(key.replace("_", " "), str(value))
     view.add_row("presets", ", ".join(found.presets))
     view.add_row("sees", "\n".join(f"{key}: {SEEABLE[key]}" for key in sorted(found.sees)) or "nothing of a test frame")
+    for title, known, sign in (("factors", found.factors, "-"), ("readings", found.readings, "")):
+        if known:
+            view.add_row(title, "\n".join(f"{found.name}\\[{sign}{key}]: {text}" for key, text in known.items()))
     if found.published:
         view.add_row("published", ", ".join(f"{key} {value:g}" for key, value in found.published.items()))
     console().print(view)

@@ -36,8 +36,9 @@ from bench.run.timing import RenderClock
 from bench.subject import Subject
 
 _PARTS = {
-    "pose": ("camera",), "audio": ("audio",), "expression": ("expression", "eyelid"), "action_units": ("action_units",),
-    "torso_canvas": ("torso_canvas",), "hair_canvas": ("hair_canvas",), "ground_truth": ("ground_truth", "landmarks"),
+    "pose": ("camera",), "audio": ("audio",), "expression": ("expression", "eyelid", "shape"), "action_units": ("action_units",),
+    "torso_canvas": ("torso_canvas",), "hair_canvas": ("hair_canvas",), "bare_hair_canvas": ("bare_hair_canvas",),
+    "ground_truth": ("ground_truth", "landmarks"),
 }  # fmt: skip
 """Which properties of a Conditioning each key of ``sees`` opens: they are read before rendering is timed."""
 
@@ -71,7 +72,7 @@ def run_cell(job: Job, emit: Emit) -> Record:
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     subject, folder = Subject(job.subject_root), job.folder
-    method = registry.get(job.cell.method)
+    method = registry.get(job.cell.method, job.cell.variant)
     libraries = named_libraries(method, job.device)
     _prepare(folder, job)
     trained = _train(method, subject, job, emit)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench import registry
 from bench.contract import Method
 from bench.errors import AbsentError, UsageError, unknown
 from bench.records import CellKey
+from bench.variants import parse_variant
 
 _SYNTAX = re.compile(r"(?P<name>[^\[\]@\s]+)(\[(?P<variant>[^\[\]]*)\])?(@(?P<backend>\w+))?")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -49,10 +50,9 @@ def chosen_methods(texts: Sequence[str], preset: str) -> dict[Choice, Method]:
         AbsentError: official code, which needs containers.
     """
     names = registry.names() if "all" in texts else texts
-    chosen = {choice: _method(choice, preset) for choice in map(parse_choice, names)}
-    if not chosen:
+    if not names:
         raise UsageError("--methods is empty: name one or more, such as degstalk, or all")
-    return chosen
+    return dict(_method(choice, preset) for choice in map(parse_choice, names))
 
 
 def cells(choices: Iterable[Choice], subjects: Iterable[str], preset: str, seeds: Iterable[int]) -> list[CellKey]:
@@ -75,16 +75,17 @@ def default_name(keys: Sequence[CellKey], *ingredients: str) -> str:
     ``ingredients`` are further things that make another run of it (device, protocol, subjects' hashes).
     """
     text = "\n".join((*(key.name for key in keys), *ingredients))
-    methods = "+".join(dict.fromkeys(key.method for key in keys))
+    methods = "+".join(dict.fromkeys(key.label for key in keys))
     return f"{keys[0].preset}-{methods[:48]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _method(choice: Choice, preset: str) -> Method:
-    method = registry.get(choice.name)
+def _method(choice: Choice, preset: str) -> tuple[Choice, Method]:
+    """The method, and the choice with its variant's one name."""
+    plain = registry.get(choice.name)
     if choice.backend == "official":
         raise AbsentError(f"{choice.name}@official: the authors' code isn't built in yet; use {choice.name}")
-    if choice.variant:
-        raise UsageError(f"method {choice.name!r} has no variant {choice.variant!r}; use {choice.name}")
+    variant = str(parse_variant(choice.variant, plain.info))
+    method = registry.get(choice.name, variant)
     if preset not in method.info.presets:
         raise unknown(f"preset of {choice.name}", preset, method.info.presets)
-    return method
+    return replace(choice, variant=variant), method

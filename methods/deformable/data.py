@@ -43,7 +43,10 @@ class TrainingData:
     @cached_property
     def expression_width(self) -> int:
         """E: number of expression inputs."""
-        return int(self.subject.coefficients.expression.shape[1]) if self.design.coefficients else 5
+        if not self.design.coefficients:
+            return 5
+        found = self.subject.coefficients
+        return int(found.expression.shape[1]) + (int(found.shape.shape[1]) if self.design.shape else 0)
 
     @cached_property
     def blink(self) -> NDArray[np.float32]:
@@ -91,6 +94,5 @@ class TrainingData:
         return Packed.read(self.subject.frame(frame_id), self.design, 0.5 if half else 1.0)
 
     def _read_canvas(self, frame_id: int) -> NDArray[np.uint8]:
-        frame = self.subject.frame(frame_id)
-        picture = frame.hair_canvas if self.design.hair_canvas else frame.torso_canvas
+        picture = getattr(self.subject.frame(frame_id), self.design.canvas)
         return np.ascontiguousarray(picture.transpose(2, 0, 1))

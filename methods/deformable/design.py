@@ -1,4 +1,4 @@
-"""What tells the deformable-Gaussian methods apart, and how long each preset trains.
+"""What tells the deformable-Gaussian methods and their variants apart, and how long each preset trains.
 
 Iteration numbers of the ``paper`` presets are the official code's (spec_talkinggaussian §4, spec_degstalk §4).
 """
@@ -28,6 +28,34 @@ class Design:
     """Blink frames are favoured at iterations ≡ this (mod 15)."""
     close_mouth: bool
     """Close the mouth mask 3×3 in the face stage's last iterations."""
+    fusion: bool = True
+    """Train a third stage on whole frames; else the two branches are composited as they are."""
+    rim: bool = True
+    """The canvas with hair keeps a rim of up to 6 px inside the face's contour."""
+    encoded_embedding: bool = False
+    """z goes into the tri-plane encoder, H(μ⊕z) as DEGSTalk's Eq. 5 has it; else beside its output, H(μ)⊕z."""
+    shape: bool = False
+    """Also driven by the subject's shape coefficients, where it has some; needs ``coefficients``."""
+    dssim: float = 0.2
+    """λ: weight of 1 − SSIM in every stage."""
+    lpips: float = 0.5
+    """γ: weight of LPIPS at the end of the mouth and the fusion stage (the face stage has weights of its own)."""
+    colours_only: bool = False
+    """The fusion stage trains spherical harmonics only; else also the face's opacity and the mouth's z."""
+
+    @property
+    def canvas(self) -> str:
+        """What the layers are drawn over: the name of a :class:`bench.subject.Frame`'s picture, and of what ``sees`` calls it."""
+        if not self.hair_canvas:
+            return "torso_canvas"
+        return "hair_canvas" if self.rim else "bare_hair_canvas"
+
+    @property
+    def canvas_words(self) -> str:
+        """The same for :attr:`bench.contract.MethodInfo.canvas`."""
+        if not self.hair_canvas:
+            return "own:plate+gt-torso"
+        return "own:gt-hair+torso" if self.rim else "own:gt-hair+torso-rim"
 
     @property
     def direct_inputs(self) -> int:
@@ -43,8 +71,7 @@ class Design:
     def sees(self) -> frozenset[str]:
         """What the method needs of a test frame (keys of :data:`bench.contract.SEEABLE`)."""
         driver = "expression" if self.coefficients else "action_units"
-        canvas = "hair_canvas" if self.hair_canvas else "torso_canvas"
-        return frozenset({"pose", "audio", driver, canvas})
+        return frozenset({"pose", "audio", driver, self.canvas})
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class FaceStage(BranchStage):
         hair_hidden = schedule.warm < it < schedule.hair_until and it % 7 != 0
         predicted, target = self._pair(it, sample, layer, hair_hidden)
         with part("loss"):
-            loss = l1_dssim(predicted, target)
+            loss = l1_dssim(predicted, target, self.design.dssim)
             if it > schedule.warm:
                 loss = loss + self._regularisers(it, sample, layer, hair_hidden)
         if it > schedule.lpips_from and self.perceptual is not None:

@@ -21,6 +21,8 @@ from methods.gaussians.deform import Motion
 BOUND = 0.15
 _LEVELS = 12
 _MOTION_SCALE = 1e-2
+_SHIFT = 0.01
+"""First weights of z's way into the encoder: z of length 1 moves a point by millimetres."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,23 @@ class Encoded:
 
 
 class _Field(nn.Module):
+    """What both fields have: encoder, audio nets, and z's way in.
+
+    Eq. 5's H(μ⊕z) can't be taken to the letter: a plane for each pair of 35 coordinates would make 595 of them. With
+    ``encoded_embedding`` the three planes are read at μ + Wz, which is the encoder of a linear map of μ⊕z, W [3,d] learnt.
+    """
+
     def __init__(self, design: Design, audio_channels: int, base: int, desired: float) -> None:
         super().__init__()
         self.encoder = TriplaneEncoder(levels=_LEVELS, base=base, desired=desired, bound=BOUND)
         self.audio_net = AudioNet(audio_channels)
         self.audio_attention_net = AudioAttention()
+        self.shift: nn.Linear | None = None
         self.features = 3 * _LEVELS + design.embedding
+        if design.encoded_embedding and design.embedding:
+            self.shift = nn.Linear(design.embedding, 3, bias=False)
+            nn.init.uniform_(self.shift.weight, -_SHIFT, _SHIFT)
+            self.features = 3 * _LEVELS
 
     def hear(self, windows: Tensor) -> Tensor:
         """[32] audio code of a frame's windows [8,C,L]."""
@@ -50,8 +63,8 @@ class _Field(nn.Module):
 
     def _features(self, xyz: Tensor, embedding: Tensor) -> tuple[Tensor, ...]:
         with part("encode"):
-            encoded = self.encoder(xyz)
-        return (encoded, embedding) if embedding.shape[1] else (encoded,)
+            encoded = self.encoder(xyz if self.shift is None else xyz + self.shift(embedding))
+        return (encoded, embedding) if embedding.shape[1] and self.shift is None else (encoded,)
 
     def parameter_groups(self, gain: float) -> list[dict[str, object]]:
         """AdamW groups: grids with AdamW's default decay, nets without, audio attention with 1e-4 (§3 of the specs)."""

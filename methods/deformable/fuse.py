@@ -16,13 +16,11 @@ from methods.deformable.stage import Stage, module_state, under, with_prefix
 from methods.gaussians.cloud import GaussianCloud
 from methods.ssim import l1_dssim
 
-_LPIPS = 0.5
-_FACE_LEARNS = {"f_dc", "f_rest", "opacity"}
-_MOUTH_LEARNS = {"f_dc", "f_rest", "embedding"}
+_COLOURS = {"f_dc", "f_rest"}
 
 
 class FuseStage(Stage):
-    """Fine-tunes both clouds' colours, the face's opacity and the mouth's embedding on whole frames."""
+    """Fine-tunes both clouds' colours on whole frames, and unless ``colours_only`` the face's opacity and the mouth's embedding."""
 
     name = "fuse"
 
@@ -48,8 +46,9 @@ class FuseStage(Stage):
 
     def _adopt(self, mouth: GaussianCloud, face: GaussianCloud) -> None:
         self.mouth, self.face = mouth, face
-        self.mouth.trainable(_MOUTH_LEARNS)
-        self.face.trainable(_FACE_LEARNS)
+        alone = self.data.design.colours_only
+        self.mouth.trainable(_COLOURS if alone else _COLOURS | {"embedding"})
+        self.face.trainable(_COLOURS if alone else _COLOURS | {"opacity"})
         self._face_encoded: Encoded | None = None
 
     def draw(self, it: int) -> int:
@@ -61,7 +60,7 @@ class FuseStage(Stage):
     def step(self, it: int) -> dict[str, float]:
         frame_id = self.data.ids[self.position(it)]
         sample, canvas = self.data.sample(frame_id, half=False), self.data.canvas(frame_id)
-        drivers = sample.drivers
+        design, drivers = self.data.design, sample.drivers
         if self._face_encoded is None:  # the face's geometry no longer changes
             self._face_encoded = self.face_field.encode(self.face.xyz, self.face.embedding)
         with torch.no_grad():
@@ -75,9 +74,9 @@ class FuseStage(Stage):
 
         target = sample.target()
         with part("loss"):
-            loss = l1_dssim(image, target)
+            loss = l1_dssim(image, target, design.dssim)
         if it > self.schedule.lpips_from and self.perceptual is not None:
-            loss = loss + _LPIPS * self.perceptual.patches(image, target, (32, 42), self.generator)
+            loss = loss + design.lpips * self.perceptual.patches(image, target, (32, 42), self.generator)
         with part("backward"):
             loss.backward()
         with part("optimise"):

@@ -13,7 +13,7 @@ from methods.deformable.sample import Sample
 from methods.ssim import l1_dssim
 
 _GREEN_MARGIN = 20 / 255
-_ALPHA, _LPIPS = 1e-3, 0.5
+_ALPHA = 1e-3
 _COLOUR_ONLY = {"f_dc", "f_rest", "embedding"}
 
 
@@ -50,13 +50,13 @@ class MouthStage(BranchStage):
         target = paint(sample.target(), ~sample.mouth, background)
         predicted = paint(layer.colour, lips ^ sample.mouth, background)
         with part("loss"):
-            loss = l1_dssim(predicted, target)
+            loss = l1_dssim(predicted, target, self.design.dssim)
             if it > schedule.warm:
                 loss = loss + _ALPHA * coverage_error(layer.alpha, lips)
                 if jaw is not None:
                     loss = loss + self.design.jaw_loss * (jaw - sample.jaw).abs().mean()
         if it > schedule.lpips_from and self.perceptual is not None:
-            loss = loss + _LPIPS * self.perceptual.patches(predicted, target, (32, 42), self.generator)
+            loss = loss + self.design.lpips * self.perceptual.patches(predicted, target, (32, 42), self.generator)
         self.last = layer.colour
         return self.finish(it, loss, layer, sample.view.centre, _GREEN_MARGIN)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +16,9 @@ from safetensors.torch import save_file
 
 from bench import threads
 from bench.contract import Conditioning, MethodInfo, Preset, TrainTask
-from bench.errors import DataError, RecordError
+from bench.errors import BenchWarning, DataError, RecordError, UsageError
 from bench.paths import atomic_file, write_text
+from bench.variants import Variant
 from methods.backends import backends
 from methods.deformable.data import TrainingData
 from methods.deformable.design import PAPER, QUICK, STANDARD, Design, Schedule
@@ -45,7 +48,26 @@ class DeformableGaussians:
 
     info: MethodInfo
     design: Design
+    switches: Mapping[str, Mapping[str, Any]] = {}
+    """Fields of the design that each of ``info``'s factors (left out) and readings changes."""
     schedules: Mapping[Preset, Schedule] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+
+    def variant(self, variant: Variant) -> DeformableGaussians:
+        """The same with its design changed."""
+        changed = type(self)()
+        for key in variant.keys:
+            changed.design = replace(changed.design, **self.switches[key])
+        design = changed.design
+        if not (design.hair_canvas or design.rim):
+            raise UsageError(f"{design.name}[{variant}]: without hair in the canvas there is no rim to leave out")
+        changed.info = replace(
+            self.info,
+            sees=design.sees,
+            canvas=design.canvas_words,
+            summary=f"{self.info.summary}; variant {variant}",
+            published={},
+        )
+        return changed
 
     def libraries(self, device: str) -> dict[str, str]:
         """What rasterises, encodes and decodes on ``device``."""
@@ -62,6 +84,8 @@ class DeformableGaussians:
         torch.manual_seed(task.seed)
         schedule = self.schedules[task.preset]
         data = TrainingData(task.subject, self.design, task.device)
+        if self.design.shape and not task.subject.coefficients.shape.shape[1]:
+            warnings.warn(f"{task.subject.name} has no shape coefficients: trained without", BenchWarning, stacklevel=2)
         widths = Widths(data.audio_channels, data.expression_width)
         perceptual, lpips_state = PatchLoss.load(task.device)
         mouth_field = MouthField(self.design, widths.audio_channels)
@@ -71,7 +95,8 @@ class DeformableGaussians:
         face = FaceStage(data, schedule.face, face_field, perceptual, task.seed + 1)
         face.run(task.out, task.progress)
         fuse = FuseStage(data, schedule.fuse, mouth, face, perceptual, task.seed + 2)
-        fuse.run(task.out, task.progress)
+        if self.design.fusion:
+            fuse.run(task.out, task.progress)
         self._write(task, fuse, widths, lpips_state)
 
     def load(self, checkpoint: Path, device: str) -> GaussianRenderer:
@@ -84,12 +109,14 @@ class DeformableGaussians:
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
             widths = Widths(**card["widths"])
-            found = (card["format"], card["design"])
+            found = (card["format"], Design(**card["design"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RecordError(f"{path} is not a finished checkpoint ({error!r}); train again") from error
-        if found != (_FORMAT, asdict(self.design)):
+        if found != (_FORMAT, self.design):
+            differing = [k for k, v in asdict(self.design).items() if v != getattr(found[1], k)]
             raise RecordError(
-                f"{path} holds a checkpoint of {card['design'].get('name')!r}, not of {self.design.name!r}"
+                f"{path} holds a checkpoint of {found[1].name!r}, not of this {self.design.name!r}: it differs in "
+                f"{', '.join(differing) or 'its format'}; load it as the variant that it was trained as"
             )
         return GaussianRenderer(self.design, widths, checkpoint, device)
 
@@ -151,7 +178,7 @@ class GaussianRenderer:
                 f"the checkpoint was trained on {self.widths.audio_channels} audio channels, the subject has {drivers.windows.shape[1]}"
             )
         view = View.of(given.camera, self.device)
-        picture = given.hair_canvas if self.design.hair_canvas else given.torso_canvas
+        picture = getattr(given, self.design.canvas)
         canvas = torch.from_numpy(picture.transpose(2, 0, 1).copy()).to(self.device).float() / 255
         face_motion = self.face_field(self.face_encoded, drivers.windows, drivers.expression, drivers.direct)
         mouth_motion, _ = self.mouth_field(self.mouth_encoded, drivers.windows)

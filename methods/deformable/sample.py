@@ -44,7 +44,7 @@ class Drivers:
     windows: Tensor
     """[8,C,L] audio"""
     expression: Tensor
-    """[E] coefficients, or AU01, 04, 05, 06, 07"""
+    """[E] coefficients of expression and, where they are used, shape; or AU01, 04, 05, 06, 07"""
     direct: Tensor
     """[2] eyelids, or [1] AU45"""
 
@@ -52,7 +52,8 @@ class Drivers:
     def of(design: Design, source: object, device: str) -> Drivers:
         """From a :class:`bench.subject.Frame` or a :class:`bench.contract.Conditioning`."""
         if design.coefficients:
-            arrays = [source.audio, source.expression, source.eyelid]  # type: ignore[attr-defined]
+            shape = [source.shape] if design.shape else []  # type: ignore[attr-defined]
+            arrays = [source.audio, np.concatenate([source.expression, *shape]), source.eyelid]  # type: ignore[attr-defined]
         else:
             units = source.action_units  # type: ignore[attr-defined]
             arrays = [source.audio, units[:5], units[5:]]  # type: ignore[attr-defined]

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench import classes
+from bench import classes, registry
 from bench.contract import Conditioning, TrainTask, checked_frames
-from bench.errors import MethodError, RecordError
+from bench.errors import BenchWarning, MethodError, RecordError, UsageError
 from bench.subject import Camera, Subject
 from methods import kernels
 from methods.baselines.talkinggaussian.plugin import TalkingGaussian
@@ -186,6 +186,95 @@ def masks_of(frame, design) -> dict[str, np.ndarray]:
     head = classes.face(frame.labels, ears=not design.hair_canvas) & ~frame.teeth
     head = head if design.hair_canvas else head | hair
     return {"head": head, "hair": hair, "mouth": classes.mouth(frame.labels, frame.teeth)}
+
+
+VARIANTS = ("-E", "-F", "-R", "-R2", "-H", "-E-F-R-H", "paper", "paper-R")
+
+
+@pytest.mark.parametrize("text", VARIANTS)
+def test_a_variant_trains_is_stored_and_renders(text, toy_subject: Subject, tmp_path: Path):
+    method = shortened(registry.get("degstalk", text))
+    train(method, toy_subject, tmp_path / "c")
+    given = [Conditioning(toy_subject.frame(i), toy_subject, method.info.sees) for i in toy_subject.test_ids]
+    frames = list(checked_frames(method.info, given, method.load(tmp_path / "c", "cpu").render(given)))
+    assert len(frames) == len(given)
+    with pytest.raises(RecordError, match="load it as the variant"):
+        Degstalk().load(tmp_path / "c", "cpu")
+
+
+def test_variants_change_what_they_say(toy_subject: Subject):
+    designs_of = {text: registry.get("degstalk", text).design for text in VARIANTS}
+    for text, fields in {"-E": {"embedding": 0}, "-F": {"coefficients": False}, "-R": {"fusion": False}}.items():
+        assert designs_of[text] == dataclasses.replace(Degstalk.design, **fields)
+    assert designs_of["-H"].sees == {"pose", "audio", "expression", "torso_canvas"}
+    assert designs_of["-F"].sees == {"pose", "audio", "action_units", "hair_canvas"}
+    assert designs_of["-R2"].sees == {"pose", "audio", "expression", "bare_hair_canvas"}
+    assert designs_of["paper"].sees == Degstalk.design.sees
+    assert set(Degstalk.switches) == {*Degstalk.info.factors, *Degstalk.info.readings}
+    hair = TrainingData(toy_subject.for_training(), designs_of["-H"], "cpu").sample(3, half=False)
+    assert (hair.head & hair.hair).sum() > 50
+    with pytest.raises(UsageError, match="no rim to leave out"):
+        registry.get("degstalk", "-R2-H")
+
+
+def test_without_fusion_the_branches_stay_as_they_were_trained(toy_subject: Subject, tmp_path: Path):
+    whole, without = shortened(Degstalk()), shortened(registry.get("degstalk", "-R"))
+    stages = []
+    for method, name in ((whole, "whole"), (without, "without")):
+        progress = Quiet()
+        train(method, toy_subject, tmp_path / name, progress=progress)
+        stages.append(progress.stages)
+    assert stages == [["mouth", "face", "fuse"], ["mouth", "face"]]
+    models = [load_file(tmp_path / name / "model.safetensors") for name in ("whole", "without")]
+    for part in ("face", "mouth"):  # the fusion stage changes colours, not geometry
+        assert torch.equal(models[0][f"{part}.raw.xyz"], models[1][f"{part}.raw.xyz"])
+        assert not torch.equal(models[0][f"{part}.raw.f_dc"], models[1][f"{part}.raw.f_dc"])
+
+
+@pytest.mark.parametrize("text", ["", "paper"])
+def test_what_the_fusion_stage_trains(text, toy_subject: Subject, tmp_path: Path):
+    method = shortened(registry.get("degstalk", text))
+    models = []
+    for fusion, name in ((True, "with"), (False, "without")):
+        method.design = dataclasses.replace(method.design, fusion=fusion)
+        train(method, toy_subject, tmp_path / name)
+        models.append(load_file(tmp_path / name / "model.safetensors"))
+    parts = ("xyz", "scaling", "rotation", "f_dc", "f_rest", "opacity", "embedding")
+    names = [f"{cloud}.raw.{part}" for cloud in ("face", "mouth") for part in parts]
+    moved = {name for name in names if not torch.equal(models[0][name], models[1][name])}
+    colours = {f"{cloud}.raw.{part}" for cloud in ("face", "mouth") for part in ("f_dc", "f_rest")}
+    assert moved == (colours if text else colours | {"face.raw.opacity", "mouth.raw.embedding"})
+
+
+def test_the_papers_embedding_moves_where_the_planes_are_read():
+    torch.manual_seed(0)
+    field = FaceField(dataclasses.replace(Degstalk.design, encoded_embedding=True), 29, 50)
+    xyz, z = torch.rand(6, 3) * 0.1, torch.randn(6, 32, requires_grad=True)
+    features = field.encode(xyz, z).features
+    assert [f.shape for f in features] == [(6, 36)]
+    assert torch.equal(features[0], field.encoder(xyz + z @ field.shift.weight.T))
+    assert field.decoder.weights[0].shape == (64, 36 + 32 + 16)
+    features[0].sum().backward()
+    assert z.grad.abs().sum() > 0
+    assert field.shift.weight.grad.abs().sum() > 0
+    assert any(field.shift.weight is p for group in field.parameter_groups(1.0) for p in group["params"])
+
+
+def test_shape_coefficients_are_read_where_there_are_some(own_toy: Path, tmp_path: Path):
+    design = registry.get("degstalk", "paper").design
+    without = Subject(own_toy)
+    assert TrainingData(without.for_training(), design, "cpu").expression_width == 4
+    with pytest.warns(BenchWarning, match="toy has no shape coefficients"):
+        train(shortened(registry.get("degstalk", "paper")), without, tmp_path / "without")
+    with np.load(own_toy / "coefficients.npz") as stored:
+        arrays = dict(stored)
+    shape = np.arange(22 * 5, dtype=np.float32).reshape(22, 5)
+    np.savez(own_toy / "coefficients.npz", **arrays, shape=shape)
+    data = TrainingData(Subject(own_toy).for_training(), design, "cpu")
+    assert data.expression_width == 9
+    assert np.array_equal(data.sample(3, half=False).drivers.expression[4:], shape[3])
+    plain = TrainingData(Subject(own_toy).for_training(), Degstalk.design, "cpu")
+    assert plain.sample(3, half=False).drivers.expression.shape == (4,)
 
 
 BOTH = pytest.mark.parametrize("design", [Degstalk.design, TalkingGaussian.design], ids=lambda d: d.name)

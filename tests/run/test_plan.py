@@ -34,6 +34,13 @@ def test_official_code_and_variants_that_are_not_there():
         chosen_methods(["copy-gt[-E]"], "quick")
 
 
+def test_a_variant_has_one_name_however_it_was_written():
+    found = chosen_methods(["degstalk[-H-E]", "degstalk[-E-H]", "degstalk[]", "degstalk"], "quick")
+    assert [choice.variant for choice in found] == ["-E-H", ""]
+    assert found[Choice("degstalk", "-E-H")].info.sees >= {"torso_canvas"}
+    assert found[Choice("degstalk")].info.sees >= {"hair_canvas"}
+
+
 def test_all_takes_every_method():
     assert {choice.name for choice in chosen_methods(["all"], "quick")} >= {"copy-gt", "mean-frame", "degstalk"}
 
@@ -47,6 +54,12 @@ def test_cells_are_the_product():
 def test_a_subject_name_that_is_no_file_name():
     with pytest.raises(UsageError, match="can't be a file name"):
         cells([Choice("a")], ["../s"], "quick", [0])
+
+
+def test_a_variant_stands_in_names():
+    (key,) = cells([Choice("b", "-E", "official")], ["s"], "quick", [0])
+    assert key.label == "b[-E]@official"
+    assert default_name([key], "cpu").startswith("quick-b[-E]@official-")
 
 
 def test_the_default_folder_follows_the_request():

@@ -95,6 +95,14 @@ def test_the_torso_canvas_holds_torso_and_nothing_of_the_face(toy_subject):
 def test_the_hair_canvas_holds_hair_but_no_inner_face(toy_subject):
     frame = toy_subject.frame(2)
     canvas = frame.hair_canvas
+    face = classes.face(frame.labels, ears=False)
+    held = {
+        name: (getattr(frame, name) == frame.image).all(-1)[face].mean() for name in ("hair_canvas", "bare_hair_canvas")
+    }
+    assert held["hair_canvas"] > 0.2  # the rim
+    assert held["bare_hair_canvas"] < 0.02
+    outside = ~face & ~classes.mouth(frame.labels, frame.teeth)
+    assert (frame.bare_hair_canvas == canvas)[outside].all()
     _, opaque = plates.torso(frame.image, frame.labels, toy_subject.background, "mean")
     hair = (frame.labels == classes.HAIR) & ~opaque
     assert hair.sum() > 100

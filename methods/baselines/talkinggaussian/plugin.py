@@ -28,7 +28,7 @@ class TalkingGaussian(DeformableGaussians):
         summary="structure-persistent Gaussians: face (with hair) and mouth branches moved by audio",
         kind="3DGS",
         sees=DESIGN.sees,
-        canvas="own:plate+gt-torso",
+        canvas=DESIGN.canvas_words,
         paper="TalkingGaussian: Structure-Persistent 3D Talking Head Synthesis via Gaussian Splatting, ECCV 2024",
         year=2024,
         original_licence="none (no LICENSE file)",
