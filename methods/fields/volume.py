@@ -1,17 +1,23 @@
 """Volume rendering of packed samples (Max 1995; Mildenhall et al. 2020), for fields that are sampled along rays.
 
-On CUDA nerfacc's scan gives the weights, where it is installed; elsewhere torch. That part has never run on a GPU: it is
-checked against a fake that asserts nerfacc's arguments (tests/methods/test_volume.py), and by ``nox -s gpu``.
+On CPU float32 one compiled kernel composites a ray forward and backward; on CUDA nerfacc's scan gives the weights, where it
+is installed; elsewhere torch. nerfacc's part has never run on a GPU: it is checked against a fake that asserts its arguments
+(tests/methods/test_volume.py), and by ``nox -s gpu``.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from bench.errors import AbsentError
+from bench.parts import booked
+from methods import kernels
 
 
 def render_rays(
@@ -22,6 +28,7 @@ def render_rays(
     ray_indices: Tensor,
     rays: int,
     background: Tensor | None = None,
+    stop: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Composite S samples of R rays, front to back.
 
@@ -31,7 +38,8 @@ def render_rays(
         t_starts, t_ends: [S] interval of each sample, scene units along the ray.
         ray_indices: [S] int64, the ray of each sample, ascending; samples of a ray from near to far.
         rays: R; some may have no sample.
-        background: [D], seen where the samples leave room.
+        background: [D] or [R,D], seen where the samples leave room.
+        stop: a ray ends once its transmittance is less than this; what lies behind gets no weight and no gradient.
 
     Returns:
         Colours [R,D], opacities [R] in [0,1], and depths [R]: the mean t of what is seen (the samples' middles by their
@@ -42,34 +50,91 @@ def render_rays(
         AbsentError: nerfacc is installed, but could not be compiled.
     """
     _check(density, colour, t_starts, t_ends, ray_indices, rays, background)
+    values = torch.cat([colour, ((t_starts + t_ends) / 2)[:, None]], 1)
     if _on_nerfacc(density):
         weights = _nerfacc_weights(density, t_starts, t_ends, ray_indices, rays)
+        sums, opacities = _along(_stopped(weights, ray_indices, rays, stop), values, ray_indices, rays)
     else:
-        weights = _weights(density * (t_ends - t_starts), ray_indices, rays)
-
-    def along(values: Tensor) -> Tensor:
-        return values.new_zeros(rays, values.shape[1]).index_add(0, ray_indices, weights[:, None] * values)
-
-    middles = (t_starts + t_ends) / 2
-    opacities, depths = along(torch.stack([torch.ones_like(middles), middles], 1)).unbind(1)
-    depths = depths / opacities.clamp_min(torch.finfo(depths.dtype).eps)
-    colours = along(colour)
+        sums, opacities = composite(density * (t_ends - t_starts), values, ray_indices, rays, stop)
+    colours, depths = sums[:, :-1], sums[:, -1] / opacities.clamp_min(torch.finfo(sums.dtype).eps)
     if background is not None:
         colours = colours + (1 - opacities)[:, None] * background
     return colours, opacities, depths
+
+
+def composite(
+    optical: Tensor, values: Tensor, ray_indices: Tensor, rays: int, stop: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Sums over each ray's samples of weight x ``values`` [S,D], and of the weights: [R,D] and [R].
+
+    ``optical`` [S] ≥ 0 is density x length; the rest as in :func:`render_rays`.
+    """
+    floats = optical.dtype == values.dtype == torch.float32
+    if floats and optical.device.type == "cpu" and kernels.available():
+        counts = torch.bincount(ray_indices, minlength=rays)
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return _Compiled.apply(optical, values, offsets, stop)
+    weights = _stopped(_weights(optical, ray_indices, rays), ray_indices, rays, stop)
+    return _along(weights, values, ray_indices, rays)
+
+
+class _Compiled(Function):
+    @staticmethod
+    def forward(ctx: Any, optical: Tensor, values: Tensor, offsets: Tensor, stop: float) -> tuple[Tensor, Tensor]:
+        rays = len(offsets) - 1
+        weights, sums, opacities = (torch.empty(s) for s in (optical.shape, (rays, values.shape[1]), (rays,)))
+        kernels.require().shine(
+            offsets.numpy(), kernels.array(optical), kernels.array(values), stop, weights.numpy(), sums.numpy(), opacities.numpy()
+        )  # fmt: skip
+        ctx.save_for_backward(optical, values, offsets, weights)
+        ctx.stop = stop
+        return sums, opacities
+
+    @staticmethod
+    @once_differentiable
+    @booked("march")
+    def backward(ctx: Any, g_sums: Tensor, g_opacities: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        optical, values, offsets, weights = ctx.saved_tensors
+        g_optical = torch.empty(optical.shape)
+        g_values = torch.empty(values.shape) if ctx.needs_input_grad[1] else None
+        kernels.require().shine_backward(
+            offsets.numpy(), kernels.array(optical), kernels.array(values), ctx.stop, weights.numpy(), kernels.array(g_sums),
+            kernels.array(g_opacities), g_optical.numpy(), None if g_values is None else g_values.numpy(),
+        )  # fmt: skip
+        return g_optical, g_values, None, None
+
+
+def _along(weights: Tensor, values: Tensor, ray_indices: Tensor, rays: int) -> tuple[Tensor, Tensor]:
+    sums = values.new_zeros(rays, values.shape[1]).index_add(0, ray_indices, weights[:, None] * values)
+    return sums, weights.new_zeros(rays).index_add(0, ray_indices, weights)
+
+
+def _stopped(weights: Tensor, ray_indices: Tensor, rays: int, stop: float) -> Tensor:
+    """The weights of samples that less than ``stop`` of the light reaches: 0."""
+    if not stop or not len(weights):
+        return weights
+    before = _before(weights.detach(), ray_indices, rays)
+    return torch.where(1 - before >= stop, weights, 0)
 
 
 def _weights(optical: Tensor, ray_indices: Tensor, rays: int) -> Tensor:
     """Share [S] of each sample in its ray, of optical thicknesses [S]."""
     if not len(optical):
         return optical
-    # A row for each ray: one sum over all samples would lose the thin ones behind a ray's endless last interval.
+    return torch.exp(-_before(optical, ray_indices, rays)) * -torch.expm1(-optical)
+
+
+def _before(amounts: Tensor, ray_indices: Tensor, rays: int) -> Tensor:
+    """[S] sum of the ``amounts`` [S] of the samples before each in its ray.
+
+    A row for each ray: one sum over all samples would lose the thin ones behind a ray's endless last interval.
+    """
     counts = torch.bincount(ray_indices)
     first = counts.cumsum(0) - counts
-    place = torch.arange(len(optical), device=optical.device) - first[ray_indices] + 1
+    place = torch.arange(len(amounts), device=amounts.device) - first[ray_indices] + 1
     shape = (rays, int(counts.max()) + 1)
-    before = optical.new_zeros(shape).index_put((ray_indices, place), optical)[:, :-1].cumsum(1)
-    return torch.exp(-before[ray_indices, place - 1]) * -torch.expm1(-optical)
+    rows = amounts.new_zeros(shape).index_put((ray_indices, place), amounts)[:, :-1].cumsum(1)
+    return rows[ray_indices, place - 1]
 
 
 def _nerfacc_weights(density: Tensor, t_starts: Tensor, t_ends: Tensor, ray_indices: Tensor, rays: int) -> Tensor:
@@ -115,7 +180,7 @@ def _check(
         "ray_indices": (ray_indices, (s,)),
     }  # fmt: skip
     if background is not None:
-        wanted["background"] = (background, (d,))
+        wanted["background"] = (background, (rays, d) if background.ndim == 2 else (d,))
     for name, (tensor, shape) in wanted.items():
         if tensor.shape != shape:
             raise ValueError(f"{name} must have shape {list(shape)}, not {list(tensor.shape)}")

@@ -125,6 +125,31 @@ struct ConvGrads {
     float *weight[kConvLayers], *bias[kConvLayers];
 };
 
+// n rays, any length of direction; they start at near + jitter (null: 0) steps.
+struct Rays {
+    int n;
+    const float *origins, *directions, *jitter;
+};
+
+// Which cells of [-bound, bound]^3 hold anything, [side, side, side] by x, y, z; rays are followed inside the box only.
+struct Occupancy {
+    int side;
+    const uint8_t* cells;
+    float bound, low[3], high[3];
+    float near_limit, step;  // in lengths of a ray's direction
+    int most;                // samples a ray
+};
+
+// Samples along n rays: those of ray r are offsets[r] .. offsets[r + 1] - 1, from near to far.
+struct RaySamples {
+    int n, width;
+    const int64_t* offsets;
+    const float *optical, *values;  // [S] density x length, [S, width]
+    float stop;                     // a ray ends once less light than this comes through
+};
+
+constexpr int kRaysPerTask = 256;
+
 struct Kernels {
     const char* name;
     // Returns true if an input holds NaN or infinity (the outputs are then of no use).
@@ -151,6 +176,13 @@ struct Kernels {
     // Images [planes, height, width]. sums: per task the sum of SSIM and of |x - y|. grad (may be null) gets the
     // gradient of l1_weight mean|x - y| + ssim_weight mean SSIM with respect to x.
     void (*ssim)(const ImagePair&, float l1_weight, float ssim_weight, float* scratch, double* sums, float* grad);
+    // t [n, most]: where each ray's samples begin; counts [n]: how many it has
+    void (*march)(const Rays&, const Occupancy&, float* t, int32_t* counts);
+    // weights [S], out [n, width], opacity [n]
+    void (*shine)(const RaySamples&, float* weights, float* out, float* opacity);
+    // g_optical [S], g_values (may be null) [S, width]
+    void (*shine_backward)(const RaySamples&, const float* weights, const float* g_out, const float* g_opacity,
+                           float* g_optical, float* g_values);
 };
 
 constexpr int kSsimRows = 16;  // rows per task

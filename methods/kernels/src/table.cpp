@@ -22,10 +22,13 @@ void mlp_backward(const Mlp&, float*, float*, const float*, const float*, const 
 void conv_forward(const ConvStack&, const float*, float*, float*, float*);
 void conv_backward(const ConvStack&, float*, float*, const float*, const ConvGrads&);
 void ssim(const ImagePair&, float, float, float*, double*, float*);
+void march(const Rays&, const Occupancy&, float*, int32_t*);
+void shine(const RaySamples&, float*, float*, float*);
+void shine_backward(const RaySamples&, const float*, const float*, const float*, float*, float*);
 
 extern const Kernels kernels = {
     TB_NAME(TB_ISA), project, project_backward, pack,         tiles_forward, tiles_backward, collect,
     deform,          deform_backward,           grid_forward, grid_backward, mlp_forward,    mlp_backward,
-    conv_forward,    conv_backward,             ssim};
+    conv_forward,    conv_backward,             ssim,         march,         shine,          shine_backward};
 
 }  // namespace tb::TB_ISA
