@@ -35,9 +35,11 @@ SEEABLE: Mapping[str, str] = {
     "audio": "audio feature windows around the frame",
     "expression": "expression, eyelid and shape coefficients of the whole face, mouth shapes included",
     "action_units": "upper-face action units AU01, 04, 05, 06, 07, 45",
+    "upper_face": "seven upper-face blendshapes: five of the brows, two blinks",
     "torso_canvas": "the frame's own torso and neck pixels over the static plate",
     "hair_canvas": "the frame's own hair, ears, torso and surroundings, and a rim of its face",
     "bare_hair_canvas": "the frame's own hair, ears, torso and surroundings, nothing of its face",
+    "portrait_canvas": "the frame with the inside of its face blanked softly, and where that is",
     "ground_truth": "the frame itself (reference methods only)",
 }
 """What of a test frame can be handed to a method, and what that means."""
@@ -136,6 +138,12 @@ class Conditioning:
         return self._frame.action_units
 
     @property
+    def upper_face(self) -> NDArray[np.float32]:
+        """[7] brow and blink blendshapes in [0, 1] (``upper_face``)."""
+        self._allow("upper_face")
+        return self._frame.upper_face
+
+    @property
     def background(self) -> NDArray[np.uint8]:
         """[H,W,3] static plate of the subject; holds nothing of this frame, so every method may have it."""
         return self._subject.background
@@ -157,6 +165,12 @@ class Conditioning:
         """[H,W,3] ``hair_canvas`` without the rim inside the face's contour (``bare_hair_canvas``)."""
         self._allow("bare_hair_canvas")
         return self._frame.bare_hair_canvas
+
+    @property
+    def portrait_canvas(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """[H,W,3] the frame where ``weights`` are 0, black where they are 255, and these [H,W] (``portrait_canvas``)."""
+        self._allow("portrait_canvas")
+        return self._frame.portrait_canvas
 
     @property
     def ground_truth(self) -> NDArray[np.uint8]:

@@ -132,6 +132,11 @@ class Frame:
         return self.subject.action_units.upper[self.id]
 
     @property
+    def upper_face(self) -> NDArray[np.float32]:
+        """[7] upper-face blendshapes: browDown left and right, browInnerUp, browOuterUp left and right, blink left and right."""
+        return self.subject.upper_face[self.id]
+
+    @property
     def blink(self) -> float:
         """clip(AU45, 0, 2) / 2, in [0, 1]."""
         return float(self.subject.action_units.upper[self.id, 5]) / 2
@@ -160,6 +165,11 @@ class Frame:
     def bare_hair_canvas(self) -> NDArray[np.uint8]:
         """[H,W,3] the same without the rim inside the face's contour."""
         return plates.hair_canvas(self.image, self.labels, self.teeth, self.subject.background, rim=False)
+
+    @cached_property
+    def portrait_canvas(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """See :func:`bench.plates.portrait_canvas`."""
+        return plates.portrait_canvas(self.image, self.labels)
 
 
 class Subject:
@@ -211,6 +221,11 @@ class Subject:
     def coefficients(self) -> tables.Coefficients:
         """Expression, eyelid and jaw coefficients of every frame."""
         return tables.read_coefficients(self.root, rows=max(self.ids) + 1)
+
+    @cached_property
+    def upper_face(self) -> NDArray[np.float32]:
+        """[T,7] see :func:`bench.tables.read_upper_face`."""
+        return tables.read_upper_face(self.root, rows=max(self.ids) + 1)
 
     @cached_property
     def audio_kind(self) -> str:

@@ -107,6 +107,34 @@ def _read_smirk(path: Path) -> Coefficients:
     return Coefficients(expression, eyelid, jaw, "smirk", shape)
 
 
+def read_upper_face(root: Path, rows: int) -> NDArray[np.float32]:
+    """[T,7] brow and blink blendshapes in [0, 1], as SyncTalk is driven by (spec_synctalk §2.7).
+
+    From ``bs.npy`` (52 columns as SyncTalk's script writes them), else from ARKit coefficients, else from action units: 4 for
+    browDown, 1 for browInnerUp, 45 for the blinks, and 0 for browOuterUp, which they don't tell.
+
+    Raises:
+        DataError: a file is broken or too short.
+    """
+    path = root / "bs.npy"
+    if path.exists():
+        try:
+            found = np.load(path, allow_pickle=False)
+        except (OSError, EOFError, ValueError) as error:
+            raise DataError(f"{path} can't be read ({error})") from error
+        if found.ndim != 2 or len(found) < rows or found.shape[1] < 10 or not np.isfinite(found).all():
+            raise DataError(f"{path} has shape {found.shape}, expected finite [{rows}, 52]")
+        return found[:, [0, 1, 2, 3, 4, 8, 9]].astype(np.float32)
+    if any((root / name).exists() for name in ("coefficients.npz", "3dmm.pt")):
+        coefficients = read_coefficients(root, rows)
+        if coefficients.kind == "arkit" and coefficients.expression.shape[1] == 50:
+            return np.concatenate([coefficients.expression[:, :5], coefficients.eyelid], 1)
+    units = read_action_units(root / "au.csv", rows).upper
+    brow, down, blink = units[:, 0] / 5, units[:, 1] / 5, units[:, 5] / 2
+    nothing = np.zeros_like(brow)
+    return np.stack([down, down, brow, nothing, nothing, blink, blink], 1).clip(0, 1)
+
+
 def read_coefficients(root: Path, rows: int) -> Coefficients:
     """``coefficients.npz``, else SMIRK's ``3dmm.pt``.
 

@@ -33,9 +33,9 @@ from methods.baselines.talkinggaussian.plugin import DESIGN as TALKINGGAUSSIAN
 from methods.deformable.branch import coverage_error, paint
 from methods.deformable.design import Design
 from methods.deformable.fields import FaceField
+from methods.deformable.optim import field_optimizer
 from methods.deformable.render import GREEN, Layer, draw
 from methods.deformable.sample import Drivers
-from methods.deformable.stage import field_optimizer
 from methods.degstalk.plugin import DESIGN as DEGSTALK
 from methods.fields.triplane import encode
 from methods.gaussians.cloud import GaussianCloud

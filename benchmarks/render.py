@@ -35,8 +35,8 @@ from methods.deformable.fields import FaceField, MouthField
 from methods.deformable.plugin import GaussianRenderer, Widths
 from methods.deformable.render import BLACK, composite
 from methods.deformable.sample import Drivers, View
-from methods.deformable.stage import module_state, with_prefix
 from methods.degstalk.plugin import DESIGN
+from methods.training.stage import module_state, with_prefix
 
 SIZES = ((5_000, 128), (10_000, 256), (20_000, 512))
 REAL_TIME = "video at 25 frames/s"

@@ -9,31 +9,34 @@ from methods import kernels
 from methods.fields import tcnn, volume
 
 
-def backends(device: str) -> dict[str, str]:
-    """Name and version of what runs each part on ``device`` (``cpu``, ``cuda``, ``cuda:1``).
+def backends(device: str, *parts: str) -> dict[str, str]:
+    """Name and version of what runs each of ``parts`` on ``device`` (``cpu``, ``cuda``, ``cuda:1``).
 
-    The parts: ``rasteriser``, ``grid``, ``mlp``, ``volume`` (rendering along rays).
+    There are ``rasteriser``, ``grid``, ``mlp`` and ``volume`` (rendering along rays).
 
-    >>> backends("cuda")  # doctest: +SKIP
-    {'rasteriser': 'gsplat 1.5.3', 'grid': 'tinycudann 1.7', 'mlp': 'tinycudann 1.7', 'volume': 'nerfacc 0.5.3'}
+    >>> backends("cuda", "rasteriser", "grid", "volume")  # doctest: +SKIP
+    {'rasteriser': 'gsplat 1.5.3', 'grid': 'tinycudann 1.7', 'volume': 'nerfacc 0.5.3'}
 
     Raises:
         UsageError: another device.
-        AbsentError: ``cuda`` without gsplat, which the Gaussians need there.
+        AbsentError: a rasteriser is asked for on ``cuda``, and gsplat isn't here.
     """
     kind = device.split(":")[0]
     if kind == "cpu":
-        own = f"talkbench kernels {kernels.native.path()}" if kernels.native else _named("torch")
-        return {"rasteriser": own, "grid": own, "mlp": own, "volume": _named("torch")}
+        return dict.fromkeys(parts, f"talkbench kernels {kernels.native.path()}" if kernels.native else _named("torch"))
     if kind != "cuda":
         raise unknown("device", device, ["cpu", "cuda"])
-    try:
-        rasteriser = _named("gsplat")
-    except ModuleNotFoundError as error:  # importlib's PackageNotFoundError is one
-        raise AbsentError("gsplat is not installed: pip install 'talkbench[cuda]'") from error
-    field = _named("tinycudann" if tcnn.available() else "torch")
-    rays = _named("nerfacc" if volume.available() else "torch")
-    return {"rasteriser": rasteriser, "grid": field, "mlp": field, "volume": rays}
+    return {part: _on_cuda(part) for part in parts}
+
+
+def _on_cuda(part: str) -> str:
+    if part == "rasteriser":
+        try:
+            return _named("gsplat")
+        except ModuleNotFoundError as error:  # importlib's PackageNotFoundError is one
+            raise AbsentError("gsplat is not installed: pip install 'talkbench[cuda]'") from error
+    library = "nerfacc" if part == "volume" and volume.available() else "torch"
+    return _named("tinycudann" if part in ("grid", "mlp") and tcnn.available() else library)
 
 
 def _named(package: str) -> str:

@@ -16,10 +16,10 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from bench import catalogue, landmarks, protocol, video
+from bench import catalogue, landmarks, portrait, protocol, video
 from bench.cli import main
 from bench.errors import AbsentError, DataError, UsageError
-from bench.protocol import codec, portrait
+from bench.protocol import codec
 from bench.protocol.streams import open_pair
 from bench.scoring import score
 from bench.subject import Subject

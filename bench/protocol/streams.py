@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol as Interface
 
+from bench import portrait
 from bench.errors import DataError, UsageError
-from bench.protocol import Protocol, codec, portrait
+from bench.protocol import Protocol, codec
 from bench.subject import Subject
 from bench.video import Frame, open_frames, read_video
 

@@ -11,13 +11,14 @@ from bench.parts import part
 from methods.deformable.data import TrainingData
 from methods.deformable.design import Branch, Design
 from methods.deformable.fields import FaceField, MouthField
-from methods.deformable.perceptual import PatchLoss
+from methods.deformable.optim import field_factor, field_optimizer
 from methods.deformable.render import Layer
 from methods.deformable.sample import Drivers, Sample
-from methods.deformable.stage import Stage, field_factor, field_optimizer, load_module, module_state, under, with_prefix
 from methods.fields import initial
 from methods.gaussians import densify
 from methods.gaussians.cloud import GaussianCloud
+from methods.training.perceptual import PatchLoss
+from methods.training.stage import Stage, load_module, module_state, under, with_prefix
 
 _OPACITY_FLOOR = (0.05, 0.25)
 _CUBE = 0.1

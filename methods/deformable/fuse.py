@@ -10,11 +10,11 @@ from methods.deformable.branch import BranchStage, no_gradients
 from methods.deformable.data import TrainingData
 from methods.deformable.design import Fuse
 from methods.deformable.fields import Encoded, FaceField, MouthField
-from methods.deformable.perceptual import PatchLoss
 from methods.deformable.render import composite, draw
-from methods.deformable.stage import Stage, module_state, under, with_prefix
 from methods.gaussians.cloud import GaussianCloud
 from methods.ssim import l1_dssim
+from methods.training.perceptual import PatchLoss
+from methods.training.stage import Stage, module_state, under, with_prefix
 
 _COLOURS = {"f_dc", "f_rest"}
 

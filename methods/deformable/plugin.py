@@ -26,11 +26,11 @@ from methods.deformable.face import FaceStage
 from methods.deformable.fields import FaceField, MouthField
 from methods.deformable.fuse import FuseStage
 from methods.deformable.mouth import MouthStage
-from methods.deformable.perceptual import PatchLoss
 from methods.deformable.render import composite, draw
 from methods.deformable.sample import Drivers, View
-from methods.deformable.stage import load_module, read_tensors, under
 from methods.gaussians.cloud import GaussianCloud
+from methods.training.perceptual import PatchLoss
+from methods.training.stage import load_module, read_tensors, under
 
 _FORMAT = 2
 
@@ -71,8 +71,7 @@ class DeformableGaussians:
 
     def libraries(self, device: str) -> dict[str, str]:
         """What rasterises, encodes and decodes on ``device``."""
-        found = backends(device)
-        return {part: found[part] for part in ("rasteriser", "grid", "mlp")}
+        return backends(device, "rasteriser", "grid", "mlp")
 
     def train(self, task: TrainTask) -> None:
         """Mouth, face, fuse; then ``model.safetensors`` + ``model.json`` in ``task.out``. Resumes what it finds there."""

@@ -25,10 +25,11 @@ from methods.deformable.face import FaceStage
 from methods.deformable.fields import FaceField, MouthField
 from methods.deformable.plugin import DeformableGaussians
 from methods.deformable.sample import Packed
-from methods.deformable.sampling import Sampler, face_position, mouth_position
-from methods.deformable.stage import Stage
+from methods.deformable.sampling import face_position, mouth_position
 from methods.degstalk.plugin import Degstalk
 from methods.fields import initial
+from methods.training.sampler import Sampler
+from methods.training.stage import Stage
 
 TINY = designs.Schedule(
     mouth=designs._short(designs.PAPER.mouth, 12, 4, densify_every=3, init=60, limit=120),
@@ -404,8 +405,8 @@ def test_a_stage_draws_its_frames_one_ahead(tmp_path: Path):
 
 @pytest.mark.parametrize("kind", [Degstalk, TalkingGaussian])
 def test_training_is_deterministic_and_survives_interruption(kind, toy_subject: Subject, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("methods.deformable.stage.SAVE_EVERY", 5)
-    monkeypatch.setattr("methods.deformable.stage._REPORT_EVERY", 8)
+    monkeypatch.setattr("methods.training.stage.SAVE_EVERY", 5)
+    monkeypatch.setattr("methods.training.stage._REPORT_EVERY", 8)
     method = shortened(kind())
     train(method, toy_subject, tmp_path / "whole")
     for stage in ("mouth", "face", "fuse"):

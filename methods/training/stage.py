@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.contract import Progress
 from bench.errors import MethodError, RecordError
 from bench.paths import atomic_file
-from methods.deformable.sampling import Sampler
+from methods.training.sampler import Sampler
 
 SAVE_EVERY = 250
 _REPORT_EVERY = 10
@@ -138,17 +138,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise RecordError(
             f"{path} can't be read ({error}); remove the cell's checkpoint folder and train again"
         ) from error
-
-
-def field_optimizer(field: nn.Module, gain: float) -> torch.optim.AdamW:
-    """AdamW with the field's own groups."""
-    return torch.optim.AdamW(field.parameter_groups(gain), betas=(0.9, 0.99), eps=1e-8, fused=True)  # type: ignore[operator]
-
-
-def field_factor(it: int, curriculum_until: int, decay_span: int) -> float:
-    """Learning-rate factor of iteration ``it``: 0.5^(k/S) before S, 0.1^(k/span) after, k = it − 1."""
-    k = it - 1
-    return 0.5 ** (k / curriculum_until) if k < curriculum_until else 0.1 ** (k / decay_span)
 
 
 def module_state(prefix: str, module: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[str, Tensor]:
