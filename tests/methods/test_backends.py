@@ -14,7 +14,6 @@ from methods import kernels
 from methods.backends import backends
 from methods.fields import tcnn, volume
 
-
 PARTS = ("rasteriser", "grid", "mlp", "volume")
 
 
