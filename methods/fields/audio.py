@@ -41,19 +41,19 @@ class ConvStack(nn.Sequential):
 
 
 class AudioNet(nn.Module):
-    """[8, C, L] feature windows → [8, 32]; L is 16 (DeepSpeech, log-mel) or 2 (HuBERT)."""
+    """[8, C, L] feature windows → [8, width]; L is 16 (DeepSpeech, log-mel) or 2 (HuBERT)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, width: int = AUDIO_DIM) -> None:
         super().__init__()
         self.convolutions = ConvStack(channels, 32, 32, 64, 64, stride=2)
-        self.head = nn.Sequential(nn.Linear(64, 64), nn.LeakyReLU(_SLOPE), nn.Linear(64, AUDIO_DIM))
+        self.head = nn.Sequential(nn.Linear(64, 64), nn.LeakyReLU(_SLOPE), nn.Linear(64, width))
 
     def forward(self, windows: Tensor) -> Tensor:
         return self.head(self.convolutions(windows)[:, :, 0])
 
 
 class AudioAttention(nn.Module):
-    """[8, 32] window codes → their attention-weighted sum [32]."""
+    """[8, width] window codes → their attention-weighted sum [width]; how much each counts is read off its first 32 numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class AudioAttention(nn.Module):
         self.weights = nn.Linear(WINDOWS, WINDOWS)
 
     def forward(self, codes: Tensor) -> Tensor:
-        score = self.weights(self.convolutions(codes.T[None])[:, 0])
+        score = self.weights(self.convolutions(codes[:, :AUDIO_DIM].T[None])[:, 0])
         return (torch.softmax(score, 1) @ codes)[0]
 
 
