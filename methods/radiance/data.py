@@ -95,7 +95,7 @@ class TrainingData:
     @cached_property
     def plate(self) -> NDArray[np.uint8]:
         """[H·W,3] the static background."""
-        return np.ascontiguousarray(self.subject.background.reshape(-1, 3))
+        return self.subject.background.reshape(-1, 3).copy()
 
     def frame(self, position: int) -> Packed:
         """The frame at a position in the list of training frames."""

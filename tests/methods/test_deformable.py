@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_kit import Quiet, fingerprint
 
 from bench import classes, registry
 from bench.contract import Conditioning, TrainTask, checked_frames
@@ -38,24 +38,6 @@ TINY = designs.Schedule(
 )
 
 
-class Quiet:
-    """A progress that remembers; it can break the training off."""
-
-    def __init__(self, stop_in: str = "") -> None:
-        self.stages: list[str] = []
-        self.stop_in = stop_in
-
-    def stage(self, name, total):
-        self.stages.append(name)
-
-    def step(self, done, scalars=None):
-        if self.stages[-1] == self.stop_in:
-            raise KeyboardInterrupt
-
-    def image(self, name, picture):
-        assert picture.dtype == np.uint8
-
-
 def shortened(method: DeformableGaussians) -> DeformableGaussians:
     method.schedules = dict.fromkeys(("quick", "standard", "paper"), TINY)
     return method
@@ -64,13 +46,6 @@ def shortened(method: DeformableGaussians) -> DeformableGaussians:
 def train(method, subject: Subject, out: Path, seed: int = 0, progress=None) -> None:
     out.mkdir(exist_ok=True)
     method.train(TrainTask(subject.for_training(), out, "quick", seed, "cpu", progress or Quiet()))
-
-
-def fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 @pytest.fixture(scope="module")
