@@ -1,4 +1,4 @@
-"""The subjects there are, by name: embedded ones (unpacked once into the cache), prepared ones, or any folder."""
+"""The subjects there are, by name: embedded ones (unpacked once into the cache), prepared ones, cards, or any folder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import tomllib
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from bench import locks, paths
-from bench.errors import DataError, UsageError, unknown
+from bench import cards, locks, paths
+from bench.errors import AbsentError, DataError, UsageError, unknown
 from bench.hashes import hash_file, hash_folder
 from bench.subject import Subject
 
@@ -29,11 +29,12 @@ class Entry:
 
     name: str
     title: str
-    origin: Literal["embedded", "prepared"]
+    origin: Literal["embedded", "prepared", "card"]
+    """``card``: known, but not here yet."""
     card: Mapping[str, object]
-    """The card's TOML for an embedded subject; empty for a prepared one."""
+    """What the card says; empty for a prepared subject without one."""
     place: Path
-    """The archive or the folder."""
+    """The archive, the folder, or where the folder will be."""
 
     @property
     def for_tests(self) -> bool:
@@ -42,13 +43,20 @@ class Entry:
 
 
 def entries() -> dict[str, Entry]:
-    """All named subjects; an embedded one hides a prepared one of the same name."""
-    prepared = sorted((paths.home() / "subjects").glob("[!.]*/"))
-    found = {folder.name: _prepared(folder) for folder in prepared}
+    """All named subjects; an embedded one hides a prepared one of the same name, which hides a card that is only that."""
+    shelf, known = paths.home() / "subjects", cards.all_cards()
+    found = {folder.name: _prepared(folder, known.get(folder.name)) for folder in sorted(shelf.glob("[!.]*/"))}
     for path in sorted(paths.content("datasets", "embedded").glob("*.toml")):
         entry = _embedded(path)
         found[entry.name] = entry
+    for name, card in known.items():
+        found.setdefault(name, Entry(name, card.title, "card", asdict(card), shelf / name))
     return found
+
+
+def here() -> list[str]:
+    """The subjects that can be opened now: what ``--subjects all`` means."""
+    return [entry.name for entry in entries().values() if entry.origin != "card"]
 
 
 def defaults() -> list[str]:
@@ -61,11 +69,15 @@ def resolve(name_or_path: str) -> Subject:
 
     Raises:
         UsageError: neither; the message has the nearest names.
+        AbsentError: there is only a card; the message has the command that gets the subject.
         DataError: its archive or folder is broken.
     """
     known = entries()
     if entry := known.get(name_or_path):
-        return Subject(_unpacked(entry) if entry.origin == "embedded" else entry.place)
+        if entry.origin == "card" and not Path(name_or_path).is_dir():
+            raise AbsentError(f"{name_or_path} is not on this machine: {cards.all_cards()[name_or_path].get_it}")
+        if entry.origin != "card":
+            return Subject(_unpacked(entry) if entry.origin == "embedded" else entry.place)
     if Path(name_or_path).is_dir():
         return Subject(Path(name_or_path).resolve())
     if os.sep in name_or_path:
@@ -101,8 +113,9 @@ def _embedded(path: Path) -> Entry:
         raise DataError(f"{path} is not a subject card ({error!r}): install talkbench again") from error
 
 
-def _prepared(folder: Path) -> Entry:
-    return Entry(folder.name, "prepared on this machine", "prepared", {}, folder)
+def _prepared(folder: Path, card: cards.Card | None) -> Entry:
+    title = "prepared on this machine" + (f"; card: {card.title}" if card else "")
+    return Entry(folder.name, title, "prepared", asdict(card) if card else {}, folder)
 
 
 def _unpacked(entry: Entry) -> Path:

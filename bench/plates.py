@@ -57,6 +57,14 @@ def _blur(canvas: NDArray[np.float32]) -> NDArray[np.float32]:
     return ndimage.correlate1d(ndimage.correlate1d(canvas, axis, 0, mode="mirror"), axis, 1, mode="mirror")
 
 
+def _blur_where(canvas: NDArray[np.float32], mask: Mask) -> None:
+    """Blur ``canvas`` [H,W,3] in place where ``mask`` [H,W], reading two pixels around it: mostly a small part of the picture."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows):
+        place = tuple(slice(max(0, found[0] - 2), found[-1] + 3) for found in (rows, columns))
+        canvas[place] = np.where(mask[place][..., None], _blur(canvas[place]), canvas[place])
+
+
 def torso(image: Picture, labels: NDArray[np.uint8], background: Picture, fade: NeckFade) -> tuple[Picture, Mask]:
     """Torso and neck of the frame, grown up under the chin. Returns RGB [H,W,3] and where it is opaque [H,W]."""
     face, red, green = classes.face(labels, ears=True), labels == classes.CLOTH, classes.neck(labels)
@@ -79,7 +87,7 @@ def torso(image: Picture, labels: NDArray[np.uint8], background: Picture, fade: 
         mean = picture[neck].mean(0) if neck.any() else np.zeros(3, np.float32)
         ramp = keep * colour + (1 - keep) * mean
     neck_painted = _paint_up(canvas, source, columns, ramp)
-    canvas = np.where(neck_painted[..., None], _blur(canvas), canvas)
+    _blur_where(canvas, neck_painted)
 
     opaque = neck | red | torso_painted | neck_painted
     return np.where(opaque[..., None], canvas, 0).astype(np.uint8), opaque
@@ -119,7 +127,9 @@ def portrait_canvas(image: Picture, labels: NDArray[np.uint8]) -> tuple[Picture,
 
 
 def _eroded(mask: Mask) -> Mask:
-    """13×13 erosion of [H,W]; beyond the picture's edge the mask goes on mirrored."""
+    """13×13 erosion of [H,W], first along columns, then along rows; beyond the picture's edge the mask goes on mirrored."""
     pad = _EROSION // 2
     padded = np.pad(mask, pad, mode="reflect")
-    return ndimage.binary_erosion(padded, np.ones((_EROSION, _EROSION), bool))[pad:-pad, pad:-pad]
+    for axis in ((_EROSION, 1), (1, _EROSION)):
+        padded = ndimage.binary_erosion(padded, np.ones(axis, bool), border_value=True)
+    return padded[pad:-pad, pad:-pad]

@@ -11,6 +11,8 @@ A run folder::
                  training/*.jpg     training pictures
                  audit/             what of which frame was copied from the ground truth (bench.audit)
                  checkpoint/        safetensors + JSON
+                 tensorboard/       event files, with `bench run --log tensorboard`
+                 inspection/        what `bench inspect` drew of the checkpoint
                  log.txt            everything the cell printed
     ground_truth/<subject>.mp4      the subject's test frames, H.264, with sound, for the report
     report/index.html

@@ -93,7 +93,13 @@ def read_action_units(path: Path, rows: int) -> ActionUnits:
     return ActionUnits(upper, lips)
 
 
-def _read_smirk(path: Path) -> Coefficients:
+def read_smirk(path: Path) -> Coefficients:
+    """SMIRK's ``3dmm.pt`` (spec_degstalk §2.7), shapes unchecked.
+
+    Raises:
+        DataError: not readable as plain tensors.
+        KeyError: a part is missing.
+    """
     import torch
 
     try:
@@ -150,7 +156,7 @@ def read_coefficients(root: Path, rows: int) -> Coefficients:
                 found = Coefficients(expression, eyelid, jaw, str(data["kind"]), shape)
         elif (root / "3dmm.pt").exists():
             path = root / "3dmm.pt"
-            found = _read_smirk(path)
+            found = read_smirk(path)
         else:
             raise DataError(f"{path} is missing (nor is 3dmm.pt there); make it with `bench data prepare`")
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:

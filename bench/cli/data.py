@@ -1,4 +1,4 @@
-"""``bench data``: the subjects there are, what is in one, and how to make one."""
+"""``bench data``: the subjects there are, what is in one, and how to get, make, check, look at and convert one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from bench.cli.output import JSON, console, emit
 from bench.subject import Subject
 
 _LAZY = {
+    "fetch": Verb("bench.cli.data_fetch", "Download a subject's video, or show how to get it."),
     "prepare": Verb("bench.cli.prepare", "Make a subject folder from a video."),
+    "verify": Verb("bench.cli.data_verify", "Check a subject: files, masks, poses, sound, split."),
+    "view": Verb("bench.cli.data_view", "Write a page that shows a subject."),
+    "import": Verb("bench.cli.data_import", "Make a subject from a folder of a method's own scripts."),
+    "export": Verb("bench.cli.data_export", "Write a subject as a method's official code reads it."),
     "synth": Verb("bench.cli.synth", "Make a synthetic subject with exact truth."),
 }
+
+_ORIGIN = {"card": "to be fetched"}
 
 
 @click.command("data", cls=LazyGroup, verbs=_LAZY)
 def command() -> None:
-    """Subjects: list, show, check, make."""
+    """Subjects: list, get, make, check, show, convert."""
 
 
 @command.command("list")
@@ -38,45 +45,45 @@ def list_subjects(as_json: bool) -> None:
 @click.argument("subject")
 @JSON
 def info(subject: str, as_json: bool) -> None:
-    """Show a subject (a name or a folder): size, split, features, licence."""
-    found = describe(catalogue.resolve(subject))
+    """Show a subject (a name or a folder): size, split, features, licence; of one to be fetched, its card."""
+    entry = catalogue.entries().get(subject)
+    if entry and entry.origin == "card":
+        found = _card(entry)
+    else:
+        found = describe(catalogue.resolve(subject))
+        if entry and entry.origin == "prepared" and entry.card:
+            found["card"] = _card(entry)
     if as_json:
         emit(found)
-        return
+    else:
+        console().print(_sheet(found))
+
+
+def _card(entry: catalogue.Entry) -> dict[str, Any]:
+    """A card in JSON values, with the command that gets the subject."""
+    from bench import cards
+
+    return {**entry.card, "how": cards.all_cards()[entry.name].get_it}
+
+
+def _sheet(found: dict[str, Any]) -> Table:
+    from rich.markup import escape
+
     view = Table(box=None, show_header=False, pad_edge=False)
     view.add_column(style="bold")
     view.add_column(overflow="fold")
     for key, value in found.items():
-        if value not in (None, ""):
-            view.add_row(key.replace("_", " "), f"{value[0]}×{value[1]}" if key == "size" else str(value))
-    console().print(view)
-
-
-@command.command("verify")
-@click.argument("subject")
-@JSON
-def verify(subject: str, as_json: bool) -> None:
-    """Read every file of a subject (a name or a folder) and check its shape; an embedded one's archive, too."""
-    entry = catalogue.entries().get(subject)
-    if entry and entry.origin == "embedded":
-        catalogue.check_archive(entry)
-    found = catalogue.resolve(subject)
-    read_all(found)
-    digest = catalogue.subject_hash(found)
-    if as_json:
-        emit({"subject": found.name, "frames": len(found.ids), "sha256": digest})
-    else:
-        click.echo(f"{found.name}: all {len(found.ids)} frames are whole; sha256 {digest}")
-
-
-def read_all(subject: Subject) -> None:
-    """Open everything a method may ask for; DataError at the first file that is broken."""
-    _ = subject.background, subject.audio_features, subject.action_units
-    if describe(subject)["expression"]:
-        _ = subject.coefficients
-    for frame_id in subject.ids:
-        frame = subject.frame(frame_id)
-        _ = frame.image, frame.labels, frame.teeth, frame.landmarks, frame.camera
+        if key == "size" and not isinstance(value, str):
+            text = f"{value[0]}×{value[1]}"
+        elif isinstance(value, dict):
+            text = "\n".join(f"{name}: {words}" for name, words in value.items())
+        elif isinstance(value, list | tuple):
+            text = "\n".join(map(str, value))
+        else:
+            text = str(value)
+        if value not in (None, "", []):
+            view.add_row(key.replace("_", " "), escape(text))
+    return view
 
 
 def describe(subject: Subject) -> dict[str, Any]:
@@ -105,7 +112,7 @@ def subject_rows() -> list[dict[str, Any]]:
         {
             "name": entry.name,
             "title": entry.title,
-            "origin": entry.origin,
+            "origin": _ORIGIN.get(entry.origin, entry.origin),
             "licence": str(entry.card.get("licence", "")),
             "for_tests": entry.for_tests,
         }
@@ -115,11 +122,12 @@ def subject_rows() -> list[dict[str, Any]]:
 
 def subjects_table(rows: list[dict[str, Any]]) -> Table:
     """The rows for people."""
+    from rich.markup import escape
+
     view = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("subject", "origin", "licence", "what"):
         view.add_column(title, overflow="fold")
     for row in rows:
-        view.add_row(
-            row["name"], row["origin"], row["licence"], row["title"] + (" (for tests)" if row["for_tests"] else "")
-        )
+        what = row["title"] + (" (for tests)" if row["for_tests"] else "")
+        view.add_row(*map(escape, (row["name"], row["origin"], row["licence"], what)))
     return view

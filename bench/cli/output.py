@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else.")
 
@@ -38,3 +42,12 @@ def console() -> Console:
     """Stdout for tables: as wide as the terminal, never cutting lines where there is none."""
     plain = Console(highlight=False)
     return plain if plain.is_terminal else Console(highlight=False, width=200)
+
+
+def print_parts(parts: Iterable[RenderableType]) -> None:
+    """Print tables and lines of text; these are never broken, so that a command in them can be copied."""
+    from rich.text import Text
+
+    out = console()
+    for part in parts:
+        out.print(part, soft_wrap=isinstance(part, Text))

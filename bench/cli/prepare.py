@@ -1,4 +1,4 @@
-"""``bench data prepare``: a video, its tracked poses and a face parser → a subject folder."""
+"""``bench data prepare``: a video → a subject folder."""
 
 from __future__ import annotations
 
@@ -49,18 +49,41 @@ def _as_json(out: Path, done: list[Done]) -> str:
 @click.argument("video", type=_FILE)
 @click.option("--name", required=True, help="Name of the subject.")
 @click.option("--out", type=_FILE, help="Subject folder; default: subjects/NAME in the cache folder.")
-@click.option("--size", type=click.IntRange(min=64), help="Width of the frames in pixels; default: the video's.")
-@click.option("--poses", type=_FILE, help="AD-NeRF's track_params.pt or a transforms.json, for the video at 25 fps.")
-@click.option("--focal", type=click.FloatRange(min=1), help="Focal length in pixels; default: the poses file's.")
 @click.option(
-    "--focal-at", type=click.FloatRange(min=1), help="Width it belongs to; default: 450, or 2·cx of the JSON."
+    "--size", type=click.IntRange(min=0), help="Width of the frames; default: up to 512, never enlarged; 0: as it is."
+)
+@click.option("--fps", type=int, default=25, show_default=True, help="Frames a second; the field's formats have 25.")
+@click.option(
+    "--crop",
+    type=click.Choice(["auto", "none"]),
+    default="auto",
+    show_default=True,
+    help="The square around head and shoulders, or the whole picture.",
+)
+@click.option("--poses", type=_FILE, help="AD-NeRF's track_params.pt or a transforms.json; default: own tracking.")
+@click.option(
+    "--focal", type=click.FloatRange(min=1), help="Focal length in pixels; default: the poses file's or found."
+)
+@click.option(
+    "--focal-at",
+    type=click.FloatRange(min=1),
+    help="Width it belongs to; default: the frames', 450, or 2·cx of the JSON.",
+)
+@click.option(
+    "--parser", type=_FILE, help="Face parser: auto (the best that is here), mesh (offline), or a model file."
 )
 @click.option("--au", type=_FILE, help="OpenFace's csv of the video; default: coarse units from the face mesh.")
-@click.option("--parser", type=_FILE, help="19-class face parser (.tflite).")
+@click.option("--coefficients", type=_FILE, help="SMIRK's 3dmm.pt; default: blendshapes, or the face mesh.")
+@click.option("--features", type=_FILE, help="Audio features (aud_ds.npy and the like); default: log-mel.")
 @click.option("--background", type=_FILE, help="Picture of the empty scene; default: estimated from the frames.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(video: Path, name: str, out: Path | None, as_json: bool, **options: Any) -> None:
-    """Turn VIDEO into a subject folder. Run again, it goes on where it stopped."""
+def command(video: Path, name: str, out: Path | None, fps: int, as_json: bool, **options: Any) -> None:
+    """Turn VIDEO of one speaking person into a subject folder. Run again, it goes on where it stopped.
+
+    prepare.html in the folder shows what each step made; look at it.
+    """
+    if fps != 25:
+        raise UsageError(f"--fps {fps}: the audio windows of the field's methods are made for 25; leave --fps out")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UsageError(f"--name {name!r}: letters, digits, - and _ only")
     from rich.console import Console

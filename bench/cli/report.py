@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.output import console
+from bench.cli.output import console, print_parts
 
 
 @click.command("report")
@@ -19,16 +19,27 @@ from bench.cli.output import console
 def command(run: Path, show: bool, table: str | None, as_json: bool) -> None:
     """Write RUN/report/index.html: one file with tables, players and curves that needs no network."""
     from bench.report import build
+    from bench.report.overview import Overview
+    from bench.report.paper_text import ablation_rich, ablation_values, to_values
+    from bench.report.paper_text import to_rich as table_1_rich
     from bench.report.tables import to_csv, to_markdown, to_rich, to_summary
 
     if table:
         click.echo({"md": to_markdown, "csv": to_csv}[table](run), nl=False)
         return
-    page = build(run)
+    overview = Overview.of(run)
+    page = build(overview)
     if as_json:
-        click.echo(json.dumps({"run": str(run), "report": str(page), "summary": to_summary(run)}, allow_nan=False))
+        table_1 = to_values(overview.table_1) if overview.table_1 else None
+        found = {"summary": to_summary(overview), "table_1": table_1}
+        found |= {"ablations": [ablation_values(view) for view in overview.ablations]}
+        click.echo(json.dumps({"run": str(run), "report": str(page)} | found, allow_nan=False))
     else:
-        console().print(to_rich(run))
+        width = console().width
+        parts = [part for view in overview.ablations for part in ablation_rich(view, width)]
+        if overview.table_1 and not parts:
+            parts = table_1_rich(overview.table_1, width)
+        print_parts([to_rich(overview), *parts])
         click.echo(page)
     if show:
         webbrowser.open(page.resolve().as_uri())

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench import weights
 from bench.cli.output import JSON, console, emit
 from bench.errors import RecordError, UsageError
+
+if TYPE_CHECKING:
+    from bench.download import Tell
 
 
 @click.group("weights")
@@ -35,7 +40,12 @@ def fetch(names: tuple[str, ...], file: Path | None, as_json: bool) -> None:
     if file and len(names) > 1:
         raise UsageError("--from takes one NAME, the file's")
     for entry in [weights.get(name) for name in names]:
-        click.echo(f"{entry.name}: {weights.fetch(entry.name, file)}", err=True)
+        with _progress(entry) as tell:
+            path = weights.fetch(entry.name, file, tell)
+        note = (
+            "" if entry.sha256 else f" (its hash is unknown, so nothing was checked; sha256 {weights.sha256_of(path)})"
+        )
+        click.echo(f"{entry.name}: {path}{note}", err=True)
     _print([_row(weights.get(name)) for name in names], as_json)
 
 
@@ -56,8 +66,25 @@ def check(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
         ctx.exit(RecordError.exit_code)
 
 
+@contextmanager
+def _progress(entry: weights.Weights) -> Iterator[Tell]:
+    """A bar on stderr, shown once a download has begun and stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(entry.name, total=entry.size, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / 1e6:.1f} MB"
+
+
 def _row(entry: weights.Weights) -> dict[str, Any]:
-    fields = ("name", "file", "origin", "sha256", "size", "licence", "needed_by")
+    fields = ("name", "file", "origin", "url", "sha256", "sha256_from", "size", "licence", "needed_by")
     row = {field: getattr(entry, field) for field in fields}
     return row | {"path": str(entry.path), "state": entry.state(), "remedy": entry.remedy()}
 
@@ -70,10 +97,11 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
-    for column in ("state", "needed by", "licence"):
+    for column in ("state", "size", "sha256", "needed by", "licence"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(row["name"], row["state"], row["needed_by"], row["licence"])
+        cells = (row["name"], row["state"], _size(row["size"]), (row["sha256"] or "unknown")[:8])
+        table.add_row(*cells, row["needed_by"], row["licence"])
     console().print(table)
     for row in rows:
         if row["state"] in ("absent", "broken"):

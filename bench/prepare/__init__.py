@@ -7,39 +7,57 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import locks
-from bench.errors import AbsentError, DataError
+from bench.errors import DataError
 from bench.paths import write_text
-from bench.prepare import coefficients, fit, frames, masks, mesh, parsing, plate, poses, sheet, sound, units
+from bench.prepare import (
+    coefficients,
+    crop,
+    features,
+    fit,
+    follow,
+    frames,
+    masks,
+    mesh,
+    parsers,
+    parsing,
+    plate,
+    poses,
+    rate,
+    sheet,
+    sound,
+    source,
+    track,
+    units,
+)
 from bench.prepare.steps import Done, Job, Options, Step, Track, fingerprint, run_step, sweep
 
 __all__ = ["STEPS", "Done", "Options", "prepare"]
 
-STEPS: tuple[Step, ...] = tuple(
-    module.STEP for module in (frames, sound, poses, mesh, fit, coefficients, units, parsing, masks, plate, sheet)
+_MODULES = (
+    *(follow, frames, sound, features, mesh, track, poses, fit),
+    *(coefficients, units, parsing, masks, plate, sheet),
 )
+STEPS: tuple[Step, ...] = tuple(module.STEP for module in _MODULES)
 
 
 def check(options: Options) -> None:
     """What can be said before any work.
 
     Raises:
-        DataError, AbsentError: a file is not there, or a needed option is not given.
+        DataError: a file is not there, or no video with sound, no parser, no features.
+        AbsentError: a model in the cache is broken, or its runtime not installed.
     """
-    if not options.video.is_file():
-        raise DataError(f"{options.video}: no such video")
-    if options.poses is None:
-        raise DataError(
-            "no head poses: give --poses track_params.pt (AD-NeRF) or transforms.json; own tracking is not in yet"
-        )
-    if options.parser is None:
-        raise AbsentError(
-            "no face parser: give --parser bisenetv2_celebamaskhq_448_int8.tflite (docs/prepare.md says where it comes from)"
-        )
-    for path in (options.poses, options.parser, options.au, options.background):
+    for path in (options.video, options.poses, options.au, options.background):
         if path is not None and not path.is_file():
-            raise DataError(f"{path}: no such file")
+            raise DataError(f"{path}: no such {'video' if path is options.video else 'file'}")
     if options.out.exists() and not (options.out / ".prepare").is_dir() and any(options.out.iterdir()):
         raise DataError(f"{options.out} is there and not made by `bench data prepare`; give another --out")
+    if options.size:
+        crop.check_width(options.size)
+    source.probe(options.video)
+    parsers.check(options.parser)
+    coefficients.choose(options)
+    features.check(options)
 
 
 def _write_meta(job: Job, done: list[Done]) -> None:
@@ -49,7 +67,7 @@ def _write_meta(job: Job, done: list[Done]) -> None:
         "schema": 1,
         "name": job.options.name,
         "title": job.options.name,
-        "fps": frames.FPS,
+        "fps": rate.FPS,
         "size": job.size,
         "frames": job.frames,
         "licence": "not stated",
@@ -63,8 +81,8 @@ def prepare(options: Options, track: Track[Any], tell: Callable[[Done], None]) -
     """Make or complete the subject folder ``options.out``. ``tell`` hears of each step as it ends.
 
     Raises:
-        DataError: an input is missing, broken or doesn't fit the others; what was made so far stays and is used next time.
-        AbsentError: the parser or its runtime is not here.
+        DataError: the video is refused, or another input is missing, broken or doesn't fit; what was made so far stays.
+        AbsentError: a model's runtime is not here.
     """
     check(options)
     job = Job(options, track)

@@ -1,40 +1,86 @@
-"""Step *coefficients*: expression, eyelids and jaw from the pose-free mesh, as ``coefficients.npz``."""
+"""Step *coefficients*: expression, eyelids and jaw of every frame, as ``coefficients.npz``.
+
+From the best source that is here: SMIRK's file (``--coefficients 3dmm.pt``), ARKit blendshapes by MediaPipe's face landmarker
+(``face_landmarker.task`` in the cache), the pose-free mesh. ``kind`` in the file says which.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from bench import weights
+from bench.errors import AbsentError, DataError
 from bench.paths import atomic_file
-from bench.prepare import mesh, shape
+from bench.prepare import blendshapes, mesh, shape
 from bench.prepare.shape import Array
-from bench.prepare.steps import Job, Made, Step
+from bench.prepare.steps import Job, Made, Options, Step
+from bench.tables import Coefficients, read_smirk
 
 COMPONENTS = 32
+LANDMARKER = "face-landmarker"
 _CHIN = 152
+_NOSE_BASE, _BELOW_LIP = 2, 17
 _OPEN, _CLOSED = 75, 0.5
 """Percentiles of the training frames' eye openings that count as open and closed."""
 _BLINKED = 0.5
 """An eye that never narrowed to this share of its open height has not blinked in the clip: this is closed then."""
+_SPARE_ROWS = 2
+"""Rows that SMIRK's file may have beyond the frames: decoders differ at a video's end."""
+_EYES = ("eyeBlinkLeft", "eyeBlinkRight")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where coefficients come from."""
+
+    kind: Literal["smirk", "arkit", "mesh-pca"]
+    file: Path | None = None
+
+
+def choose(options: Options) -> Source:
+    """The best source that is here.
+
+    Raises:
+        DataError: the given file is not there.
+        AbsentError: the landmarker in the cache is broken.
+    """
+    given = options.coefficients
+    if given is not None:
+        if not given.is_file():
+            raise DataError(f"{given}: no such file; --coefficients takes SMIRK's 3dmm.pt, or leave it out")
+        return Source("smirk", given)
+    entry = weights.get(LANDMARKER)
+    if entry.state() == "broken":
+        raise AbsentError(f"{entry.path} is not {LANDMARKER} (wrong hash): delete it, then {entry.remedy()}")
+    return Source("mesh-pca") if entry.state() == "absent" else Source("arkit", entry.path)
 
 
 def eyelids(opening: Array, train: int) -> NDArray[np.float32]:
-    """[T,2] closure, 0 open … 1 closed, of eye openings [T,2] (height over width)."""
+    """[T,2] closure, 0 open … 1 closed, of eye openings [T,2] (any measure that grows with the opening)."""
     opened = np.percentile(opening[:train], _OPEN, axis=0)
     closed = np.minimum(np.percentile(opening[:train], _CLOSED, axis=0), _BLINKED * opened)
     return ((opened - opening) / (opened - closed)).clip(0, 1).astype(np.float32)
 
 
 def jaw(points: Array, train: int) -> NDArray[np.float32]:
-    """[T,3] opening, sideways (to the picture's right) and forward: the chin's way from rest, in eye distances.
+    """[T,3] opening, sideways (to the picture's right) and forward, in eye distances.
 
-    Rest is a closed mouth (2nd percentile) for the opening, the median for the others; bounds as SMIRK's: opening ≥ 0,
-    the others within ±0.2 (spec_degstalk §2.7).
+    Opening: how far the skin below the lower lip is from the nose, less a closed mouth's (2nd percentile): it follows
+    ARKit's jawOpen better than the chin does (docs/prepare.md). The others: the chin's way from its median. Bounds as
+    SMIRK's: opening ≥ 0, the others within ±0.2 (spec_degstalk §2.7).
     """
+    gap = np.linalg.norm(points[:, _BELOW_LIP] - points[:, _NOSE_BASE], axis=-1)
     chin = points[:, _CHIN]
-    drop = chin[:, 1] - np.percentile(chin[:train, 1], 2)
     aside, forward = (chin[:, (0, 2)] - np.median(chin[:train, (0, 2)], axis=0)).T
-    return np.stack([drop.clip(0), aside.clip(-0.2, 0.2), (-forward).clip(-0.2, 0.2)], 1).astype(np.float32)
+    drop = (gap - np.percentile(gap[:train], 2)).clip(0)
+    return np.stack([drop, aside.clip(-0.2, 0.2), (-forward).clip(-0.2, 0.2)], 1).astype(np.float32)
 
 
 def expression(points: Array, train: int) -> tuple[NDArray[np.float32], float]:
@@ -51,21 +97,102 @@ def expression(points: Array, train: int) -> tuple[NDArray[np.float32], float]:
     return (centred @ basis[:kept].T / first).astype(np.float32), carried
 
 
+def from_mesh(points: Array, train: int) -> tuple[Coefficients, str]:
+    """(coefficients, what made them) of the pose-free mesh [T,478,3]."""
+    scores, carried = expression(points, train)
+    closure = eyelids(shape.eye_opening(points), train)
+    found = Coefficients(scores, closure, jaw(points, train), "mesh-pca", _no_shape(len(scores)))
+    return found, f"{scores.shape[1]} components of the pose-free FaceMesh ({carried:.1%} of the variance)"
+
+
+def from_blendshapes(table: NDArray[np.float32], train: int) -> tuple[Coefficients, str]:
+    """(coefficients, what made them) of ARKit's coefficients [T,52] (:data:`bench.prepare.blendshapes.NAMES`).
+
+    ``expression`` is all but the blinks, as in the embedded subjects; eyelids are the blinks, scaled by the clip.
+    """
+    one = blendshapes.column
+    others = [k for k, name in enumerate(blendshapes.NAMES) if name not in _EYES]
+    blinks = np.stack([one(table, name) for name in _EYES], 1).astype(np.float64)
+    aside = one(table, "jawLeft") - one(table, "jawRight")
+    chin = np.stack([one(table, "jawOpen"), aside, one(table, "jawForward")], 1)
+    found = Coefficients(table[:, others], eyelids(1 - blinks, train), chin, "arkit", _no_shape(len(table)))
+    return found, "ARKit blendshapes by MediaPipe's face landmarker, eyelids scaled by the clip"
+
+
+def from_smirk(path: Path, frames: int) -> tuple[Coefficients, str]:
+    """(coefficients, what made them) of SMIRK's ``3dmm.pt``.
+
+    Raises:
+        DataError: unsafe, incomplete, ill-shaped, or of another number of frames.
+    """
+    try:
+        found = read_smirk(path)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not SMIRK's 3dmm.pt (lacks {error}); see docs/subject-folder.md") from error
+    rows = len(found.expression)
+    if not frames <= rows <= frames + _SPARE_ROWS:
+        raise DataError(
+            f"{path}: {rows} rows, the video has {frames} frames at 25 fps; run SMIRK on a 25-fps copy of this very video"
+        )
+    parts = {"expression": 50, "eyelid": 2, "jaw": 3, "shape": None}
+    for name, width in parts.items():
+        array = getattr(found, name)
+        if array.ndim != 2 or len(array) != rows or (width or array.shape[1]) != array.shape[1]:
+            raise DataError(f"{path}: {name}_params has shape {array.shape}, expected [{rows}, {width or 'S'}]")
+        if not np.isfinite(array).all():
+            raise DataError(f"{path}: {name}_params holds infinite or missing values; run SMIRK again")
+    scores, lids, chin, head = (getattr(found, name)[:frames].astype(np.float32) for name in parts)
+    return Coefficients(scores, lids, chin, "smirk", head), f"{path.name} (SMIRK)"
+
+
+def _no_shape(rows: int) -> NDArray[np.float32]:
+    return np.zeros((rows, 0), np.float32)
+
+
+def _pictures(job: Job) -> Iterator[NDArray[np.uint8]]:
+    for i in job.track(range(job.frames), "coefficients", job.frames):
+        with Image.open(job.image(i)) as picture:
+            yield np.asarray(picture.convert("RGB"))
+
+
+def _measured(job: Job, source: Source) -> tuple[Coefficients, str]:
+    if source.kind == "smirk" and source.file:
+        return from_smirk(source.file, job.frames)
+    if source.kind == "arkit" and source.file:
+        table, found = blendshapes.detect(source.file, _pictures(job))
+        missed = np.flatnonzero(~found)
+        if len(missed) > mesh.MOST_MISSED * len(table):
+            raise DataError(
+                f"{job.options.video}: the face landmarker finds no face in {len(missed)} of {len(table)} frames; "
+                f"cut them out, or move {source.file} away to use the mesh"
+            )
+        table = mesh.bridge(table[..., None], found)[..., 0]
+        coefficients, text = from_blendshapes(table, job.train)
+        return coefficients, f"{text}{f', {len(missed)} frames bridged' if len(missed) else ''}"
+    return from_mesh(shape.pose_free(mesh.load(job), job.train), job.train)
+
+
 def run(job: Job) -> Made:
     """Measure and write."""
-    points = shape.pose_free(mesh.load(job), job.train)
-    scores, carried = expression(points, job.train)
-    closure = eyelids(shape.eye_opening(points), job.train)
+    found, text = _measured(job, choose(job.options))
+    extra = {"shape": found.shape} if found.shape.shape[1] else {}
     with atomic_file(job.root / "coefficients.npz") as temporary:
-        np.savez(temporary, expression=scores, eyelid=closure, jaw=jaw(points, job.train), kind=np.array("mesh-pca"))
-    blinks = int((np.diff((closure.mean(1) > 0.6).astype(int)) == 1).sum())
-    text = f"{scores.shape[1]} mesh components ({carried:.1%} of the variance), {blinks} blinks"
-    return Made(
-        text,
-        {
-            "coefficients.npz": f"mesh-pca: FaceMesh without pose, PCA of the training frames; {text}; eyelids, chin geometric"
-        },
-    )
+        np.savez(
+            temporary,
+            expression=found.expression,
+            eyelid=found.eyelid,
+            jaw=found.jaw,
+            kind=np.array(found.kind),
+            **extra,
+        )
+    blinks = int((np.diff((found.eyelid.mean(1) > 0.6).astype(int)) == 1).sum())
+    text = f"{text}, {blinks} blinks"
+    return Made(text, {"coefficients.npz": f"{found.kind}: {text}"}, {"coefficients": found.kind, "blinks": blinks})
 
 
-STEP = Step("coefficients", run, ("coefficients.npz",), needs=("mesh",))
+def _inputs(options: Options) -> dict[str, object]:
+    source = choose(options)
+    return {"kind": source.kind, "file": source.file}
+
+
+STEP = Step("coefficients", run, ("coefficients.npz",), needs=("frames", "mesh"), inputs=_inputs)

@@ -69,7 +69,14 @@ def run(job: Job) -> Made:
     typical, worst = float(np.median(distance)), float(np.percentile(distance, 95))
     if behind or worst > _WORST * job.size[0]:
         what = "turn the face inside out (an axis is flipped)" if behind else f"miss the face by up to {worst:.1f} px"
-        raise DataError(f"{job.options.poses}: these poses {what}; is it the tracking of this very video at 25 fps?")
+        frame = int(np.median(distance, axis=1).argmax())
+        if job.options.poses is None:
+            raise DataError(
+                f"{job.options.video}: the tracked poses {what}, most in frame {frame}; cut it there, or give --poses"
+            )
+        raise DataError(
+            f"{job.options.poses}: these poses {what}, most in frame {frame}; is it the tracking of this very video at 25 fps?"
+        )
     text = f"poses put rigid face points {typical:.2f} px (median; 95%: {worst:.2f} px) from where they are seen"
     return Made(text, {}, {"reprojection_px": {"median": typical, "p95": worst}})
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 from scipy import ndimage
 
 from bench import classes
 from bench.classes import LIPS, Mask
 from bench.paths import atomic_file
-from bench.prepare import mesh, parsing
+from bench.prepare import contours, mesh, parsers, parsing
 from bench.prepare.steps import Job, Made, Step
 
 Labels = NDArray[np.uint8]
@@ -73,13 +73,6 @@ def sided(labels: Labels, points: Points) -> Labels:
     return out
 
 
-def polygon(points: Points, size: tuple[int, int], fine: int = 4) -> Mask:
-    """Pixels of a frame of ``size`` (width, height) at least half inside a contour [P,2]."""
-    canvas = Image.new("L", (size[0] * fine, size[1] * fine))
-    ImageDraw.Draw(canvas).polygon([(float(x) * fine, float(y) * fine) for x, y in points], fill=255)
-    return np.asarray(canvas.reduce(fine)) > 127
-
-
 def teeth(picture: NDArray[np.uint8], labels: Labels, near: Mask) -> Mask:
     """Pixels inside ``near`` that are about as bright as the lips and hardly red."""
     rgb = picture.astype(np.float32)
@@ -95,7 +88,7 @@ def teeth(picture: NDArray[np.uint8], labels: Labels, near: Mask) -> Mask:
 def with_mouth(labels: Labels, picture: NDArray[np.uint8], points: Points) -> tuple[Labels, Mask]:
     """Class 11 where parser, mesh or teeth say so, near the mesh's inner lips; and the teeth. ``points``: [478,2]."""
     height, width = labels.shape
-    lips = polygon(points[list(mesh.INNER_LIP)], (width, height))
+    lips = contours.part(points, contours.INNER_LIP, (width, height))
     reach = max(1, round(_REACH * width))
     opening = lips if lips.any() else (labels == classes.INNER_MOUTH)
     near = ndimage.binary_dilation(opening, iterations=reach) if opening.any() else opening
@@ -122,11 +115,11 @@ def run(job: Job) -> Made:
         with atomic_file(job.root / f"teeth_mask/{i}.npy") as temporary:
             np.save(temporary, white)
         window = [*window[1:], parsing.load(job, min(i + 2, last))]
-    model = job.options.parser.name if job.options.parser else ""
+    parser = parsers.choose(job.options.parser)
     return Made(
         f"{job.frames} class maps and teeth masks",
         {
-            "parsing/*.png": f"{model}; three-frame vote, islands removed, sides by the face's midline, "
+            "parsing/*.png": f"{parser.name} (licence: {parser.licence}); three-frame vote, islands removed, sides by the face's midline, "
             "inner mouth = parser or mesh or teeth",
             "teeth_mask/*.npy": "pixels as bright as the lips and hardly red in and at the inner mouth (no model)",
         },

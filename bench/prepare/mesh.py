@@ -16,6 +16,7 @@ from bench.errors import DataError
 from bench.landmarks import MEDIAPIPE_TO_IBUG, silent_stderr
 from bench.paths import atomic_file
 from bench.prepare.steps import Job, Made, Step
+from bench.prepare.workers import each
 
 Mesh = NDArray[np.float32]
 POINTS = 478
@@ -39,19 +40,21 @@ def detect(job: Job) -> tuple[Mesh, NDArray[np.bool_]]:
         model = FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True)
     with model:
         quiet = True  # it chatters until it has seen a face
-        for i in job.track(range(job.frames), "mesh", job.frames):
-            with Image.open(job.image(i)) as picture, silent_stderr() if quiet else nullcontext():
-                found = model.process(_square(picture, side)).multi_face_landmarks
+        pictures = each(lambda i: _square(job.image(i), side), range(job.frames))
+        for i, picture in enumerate(job.track(pictures, "mesh", job.frames)):
+            with silent_stderr() if quiet else nullcontext():
+                found = model.process(picture).multi_face_landmarks
             quiet = quiet and not found
             if found:
                 mesh[i] = [(p.x, p.y, p.z) for p in found[0].landmark]
     return mesh * side, np.isfinite(mesh).all((1, 2))
 
 
-def _square(picture: Image.Image, side: int) -> NDArray[np.uint8]:
+def _square(path: Path, side: int) -> NDArray[np.uint8]:
     """Padded on the right and below: FaceMesh's projection of a tilted face is exact for square pictures only."""
     canvas = Image.new("RGB", (side, side))
-    canvas.paste(picture)
+    with Image.open(path) as picture:
+        canvas.paste(picture)
     return np.asarray(canvas)
 
 

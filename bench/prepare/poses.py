@@ -1,6 +1,6 @@
 """Step *poses*: camera-to-world matrices from a tracker's file, and the split, as ``transforms_{train,val}.json``.
 
-Reads AD-NeRF's ``track_params.pt`` or a ``transforms*.json``. Convention: spec_talkinggaussian §2.4.
+Reads AD-NeRF's ``track_params.pt``, a ``transforms*.json``, or what the step *track* found. Convention: spec_talkinggaussian §2.4.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from bench.tables import read_json
 Array = NDArray[np.float64]
 TRACKED_AT = 450
 """Width in pixels at which AD-NeRF's tracker states its focal length."""
+OWN = "tracked.json"
+"""What the step *track* leaves in the work folder: a transforms file of all frames."""
 _UNITS = 10
 """AD-NeRF's translations are this many times the unit of the transforms files."""
 
@@ -128,13 +130,13 @@ def as_json(poses: Poses, ids: Sequence[int], size: tuple[int, int]) -> str:
 def run(job: Job) -> Made:
     """Read, scale the focal length to the frames, split."""
     options = job.options
-    if options.poses is None:  # checked before the first step too; this is for the type checker
-        raise DataError("no --poses")
-    poses = read(options.poses, options, job.frames)
+    path = options.poses or job.work / OWN
+    poses = read(path, options, job.frames)
     write_text(job.root / "transforms_train.json", as_json(poses, range(job.train), job.size))
     write_text(job.root / "transforms_val.json", as_json(poses, range(job.train, job.frames), job.size))
     focal = poses.focal * job.size[0] / poses.at
-    text = f"{options.poses.name}, focal {focal:.1f} px, first {job.train} frames train, {job.frames - job.train} test"
+    source = path.name if options.poses else "own tracking"
+    text = f"{source}, focal {focal:.1f} px, first {job.train} frames train, {job.frames - job.train} test"
     return Made(text, {"transforms_*.json": f"{text} ({poses.focal:g} px at {poses.at:g} px width)"})
 
 
@@ -142,4 +144,4 @@ def _inputs(options: Options) -> dict[str, object]:
     return {"poses": options.poses, "focal": options.focal, "focal_at": options.focal_at}
 
 
-STEP = Step("poses", run, ("transforms_train.json", "transforms_val.json"), needs=("frames",), inputs=_inputs)
+STEP = Step("poses", run, ("transforms_train.json", "transforms_val.json"), needs=("frames", "track"), inputs=_inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -12,16 +13,21 @@ from numpy.typing import NDArray
 from bench.audio import RATE
 from bench.errors import DataError
 from bench.paths import atomic_file
-from bench.prepare.frames import FPS, broken
-from bench.prepare.steps import Job, Made, Step
+from bench.prepare import source
+from bench.prepare.rate import FPS
+from bench.prepare.steps import Job, Made, Options, Step
+
+_SILENT = 10 ** (-60 / 20) * 32767
+"""Sound that never gets louder is none."""
 
 
 def read(path: Path) -> tuple[NDArray[np.int16], float]:
     """(samples at 16 kHz, mono; seconds by which they start after the first frame, negative if before).
 
     Raises:
-        DataError: no sound, or unreadable.
+        DataError: no sound, silence, or unreadable.
     """
+    first = source.start(path)
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
@@ -30,16 +36,15 @@ def read(path: Path) -> tuple[NDArray[np.int16], float]:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             start: float | None = None
             chunks: list[NDArray[np.int16]] = []
-            for frame in (*container.decode(stream), None):  # None empties the resampler
+            for frame in chain(container.decode(stream), (None,)):  # None empties the resampler
                 start = frame.time if start is None and frame is not None else start
                 chunks += [piece.to_ndarray()[0].astype(np.int16) for piece in resampler.resample(frame)]
-            video = container.streams.video[0]
-            first = float((video.start_time or 0) * (video.time_base or 0))
     except av.FFmpegError as error:
-        raise broken(path, error) from error
-    if not chunks:
-        raise DataError(f"{path}: its sound track is empty; give a video with sound")
-    return np.concatenate(chunks), (start or first) - first
+        raise source.broken(path, error) from error
+    samples = np.concatenate(chunks) if chunks else np.zeros(0, np.int16)
+    if np.abs(samples.astype(np.int32)).max(initial=0) < _SILENT:
+        raise DataError(f"{path}: its sound track is silent (never above −60 dB); give a video with its sound")
+    return samples, (first if start is None else start) - first
 
 
 def fit(samples: NDArray[np.int16], late: float, length: int) -> NDArray[np.int16]:
@@ -64,4 +69,8 @@ def run(job: Job) -> Made:
     return Made(text, {"aud.wav": f"sound of {job.options.video.name}, {text}"})
 
 
-STEP = Step("sound", run, ("aud.wav",), needs=("frames",))
+def _inputs(options: Options) -> dict[str, object]:
+    return {"video": options.video}
+
+
+STEP = Step("sound", run, ("aud.wav",), needs=("frames",), inputs=_inputs)

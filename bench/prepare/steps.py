@@ -34,14 +34,19 @@ class Options:
     out: Path
     poses: Path | None = None
     parser: Path | None = None
+    """A model file, ``auto`` (as None: the best that is here) or ``mesh`` (the offline one)."""
     size: int | None = None
-    """Width of the frames in pixels; None keeps the video's."""
+    """Width of the frames in pixels; 0 keeps the square's, None does so up to 512."""
+    crop: str = "auto"
+    """``auto``: the square around head and shoulders; ``none``: the whole picture."""
     focal: float | None = None
     """Focal length in pixels at width ``focal_at``; None takes the poses file's."""
     focal_at: float | None = None
     """Width in pixels that the focal length belongs to; None is the poses file's convention."""
     au: Path | None = None
     background: Path | None = None
+    coefficients: Path | None = None
+    features: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,21 @@ class Job:
     @property
     def frames(self) -> int:
         """How many frames the frames step made."""
-        return int(_read(self.work / "frames.json")["facts"]["frames"])
+        return int(self.facts("frames")["frames"])
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the frames."""
-        width, height = _read(self.work / "frames.json")["facts"]["size"]
+        width, height = self.facts("frames")["size"]
         return int(width), int(height)
+
+    def facts(self, step: str) -> dict[str, Any]:
+        """What a finished step said of itself."""
+        return dict(self.stamp(step)["facts"])
+
+    def stamp(self, step: str) -> dict[str, Any]:
+        """A finished step's stamp: summary, provenance, facts, seconds."""
+        return _read(self.work / f"{step}.json")
 
     @property
     def train(self) -> int:
@@ -173,9 +186,11 @@ def run_step(step: Step, job: Job, mark: str) -> Done:
             write_text(stamp, json.dumps({"mark": mark, "state": "running"}))
         made = step.run(job)
         files = _count(job.root, step.globs)
-        write_text(stamp, json.dumps({"mark": mark, "state": "done", "files": files, **asdict(made)}, indent=1))
+        seconds = time.perf_counter() - start
+        told = {"mark": mark, "state": "done", "files": files, "seconds": round(seconds, 3), **asdict(made)}
+        write_text(stamp, json.dumps(told, indent=1))
     except OSError as error:
         raise DataError(
             f"{step.name} step: {error.filename or job.root}: {error.strerror or error}; free space or choose another --out"
         ) from error
-    return Done(step.name, made, time.perf_counter() - start, kept=False)
+    return Done(step.name, made, seconds, kept=False)

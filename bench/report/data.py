@@ -5,6 +5,7 @@ Only a folder without a readable ``run.json`` is an error: then there is nothing
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,6 +52,15 @@ class Cell:
     def pictures(self) -> list[Path]:
         """Training pictures, by name."""
         return sorted((self.folder / "training").glob("*.jpg"))
+
+    @property
+    def subject_root(self) -> Path | None:
+        """Folder of the subject that the cell was made from, if ``job.json`` says it."""
+        try:
+            root = json.loads((self.folder / "job.json").read_text(encoding="utf-8")).get("subject_root")
+        except (OSError, ValueError, AttributeError):
+            return None
+        return Path(root) if isinstance(root, str) else None
 
     def log_tail(self) -> str:
         """The last lines of ``log.txt``, empty if there is none."""
@@ -116,9 +126,8 @@ class Run:
         return list(dict.fromkeys(self.label(cell.key) for cell in self.cells))
 
     def label(self, key: CellKey) -> str:
-        """What the report calls a method: ``degstalk[E]@official``, with the preset where the run has several."""
-        label = key.name.removesuffix(f"--{key.subject}--{key.preset}--s{key.seed}")
-        return f"{label} {key.preset}" if len({cell.key.preset for cell in self.cells}) > 1 else label
+        """What the report calls a method: ``degstalk[-E]@official``, with the preset where the run has several."""
+        return f"{key.label} {key.preset}" if len({cell.key.preset for cell in self.cells}) > 1 else key.label
 
     def ground_truth(self, subject: str) -> Path:
         """Video of a subject's test frames; may be missing."""

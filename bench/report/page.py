@@ -16,64 +16,92 @@ from markupsafe import Markup
 
 from bench.paths import content, write_text
 from bench.report.charts import Mark, Style, scatter, styles
-from bench.report.data import Cell, Run, load
+from bench.report.data import Cell, Run
 from bench.report.media import Shelf, encode
+from bench.report.overview import Overview
+from bench.report.paper_text import (
+    ablation_markdown,
+    ablation_values,
+    delta_notes,
+    delta_parts,
+    delta_title,
+    heads,
+)
 from bench.report.players import Players, subject_players
 from bench.report.profile import profile
-from bench.report.published import load_published
 from bench.report.rows import Row
-from bench.report.summary import summarize
 from bench.report.training import trainings
 from bench.stats.levels import MIN_SUBJECTS
 
 
-def build(run: Path) -> Path:
+def build(run: Path | Overview) -> Path:
     """Write the report of a run folder and return its path; the same run gives the same bytes.
+
+    An ablation is also written as ``report/ablation.md`` and ``ablation.json``.
 
     Raises:
         RecordError: ``run`` is not a run folder.
     """
-    found = load(run)
-    out = run / "report" / "index.html"
-    write_text(out, render(found))
-    return out
+    overview = Overview.of(run)
+    folder = overview.run.path / "report"
+    if found := overview.ablations:
+        write_text(folder / "ablation.md", "\n".join(map(ablation_markdown, found)))
+        text = json.dumps([ablation_values(view) for view in found], indent=1, ensure_ascii=False, allow_nan=False)
+        write_text(folder / "ablation.json", text + "\n")
+    write_text(folder / "index.html", render(overview))
+    return folder / "index.html"
 
 
-def render(run: Run) -> str:
+def render(overview: Overview) -> str:
     """The report's HTML."""
-    summary = summarize(run)
+    run, summary = overview.run, overview.summary
     looks = styles([(row.method, row.is_reference) for row in summary.rows])
     shelf = Shelf.of(run.path, _media(run))
     hidden = frozenset(row.method for row in summary.rows if row.is_reference)
     views = [subject_players(run, subject, looks, hidden, shelf) for subject in run.subjects]
     players = [view for view in views if view.tracks[1:] or view.videos]
-    environment = Environment(
+    script = content("reports", "report.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            facts=_facts(run),
+            summary=summary,
+            levels=_levels(run),
+            styles=looks,
+            scatter=scatter([_mark(row) for row in summary.rows], looks),
+            players=players,
+            trainings=trainings(run, looks, shelf),
+            profile=profile(run, looks),
+            cells=[_cell(cell, run.label(cell.key), looks) for cell in run.cells],
+            table_1=overview.table_1,
+            ablations=overview.ablations,
+            shelf=shelf,
+            videos=_videos(players) if shelf.embedded else {},
+            data=script_json({"subjects": [view.script() for view in players]}),
+            css=Markup(content("reports", "report.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+
+
+def _environment() -> Environment:
+    found = Environment(
         loader=FileSystemLoader(content("reports")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = content("reports", "report.js").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        facts=_facts(run),
-        summary=summary,
-        levels=_levels(run),
-        styles=looks,
-        scatter=scatter([_mark(row) for row in summary.rows], looks),
-        players=players,
-        trainings=trainings(run, looks, shelf),
-        profile=profile(run, looks),
-        cells=[_cell(cell, run.label(cell.key), looks) for cell in run.cells],
-        published=load_published(),
-        shelf=shelf,
-        videos=_videos(players) if shelf.embedded else {},
-        data=script_json({"subjects": [view.script() for view in players]}),
-        css=Markup(content("reports", "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    )
+    found.globals |= {
+        "heads": heads,
+        "delta_notes": delta_notes,
+        "delta_parts": delta_parts,
+        "delta_title": delta_title,
+    }
+    return found
 
 
 def script_json(value: Any) -> Markup:

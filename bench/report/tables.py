@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.report.data import load
+from bench.report import markdown
+from bench.report.overview import Overview
 from bench.report.rows import Row
-from bench.report.summary import summarize
 from bench.report.values import Column, Value
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-def to_summary(run: Path) -> list[dict[str, Any]]:
+def to_summary(run: Path | Overview) -> list[dict[str, Any]]:
     """The means of a run folder as strict JSON values; an infinite PSNR is a state, not a number."""
-    summary = summarize(load(run))
+    summary = Overview.of(run).summary
     return [
         {
             "method": row.method,
@@ -56,24 +56,26 @@ def _subject(row: Row) -> str:
     return f"{row.key.subject} (seed {row.key.seed})" if row.key.seed else row.key.subject
 
 
-def to_markdown(run: Path) -> str:
+def to_markdown(run: Path | Overview) -> str:
     """The summary of a run folder as a Markdown table."""
-    summary = summarize(load(run))
+    summary = Overview.of(run).summary
     shown = summary.section("main")
     head = ["method", "subject", *(_title(column) for column in shown), "frames", "canvas"]
-    lines = [head, ["---", "---", *("---:" for _ in shown), "---:", "---"]]
+    lines = []
     for row, subject in _with_subjects(summary.rows):
         pairs = [(column, row.values[column.key]) for column in shown]
         texts = [_marked(column, value) for column, value in pairs]
         if row.status != "ok":
             texts = [row.status] * len(shown)
-        lines.append([row.method, subject, *texts, row.coverage(shown), row.canvas or "—"])
-    return "".join(f"| {' | '.join(_markdown(text) for text in line)} |\n" for line in lines)
+        facts = (row.method, subject, row.coverage(shown), row.canvas or "—")
+        method, name, frames, canvas = map(markdown.escape, facts)
+        lines.append([method, name, *texts, frames, canvas])
+    return markdown.table(list(map(markdown.escape, head)), lines, "ll" + "r" * (len(shown) + 1) + "l")
 
 
-def to_csv(run: Path) -> str:
+def to_csv(run: Path | Overview) -> str:
     """Means and cells of a run folder as CSV with unrounded values, their states and signatures."""
-    summary = summarize(load(run))
+    summary = Overview.of(run).summary
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
@@ -93,12 +95,12 @@ def to_csv(run: Path) -> str:
     return out.getvalue()
 
 
-def to_rich(run: Path) -> Table:
+def to_rich(run: Path | Overview) -> Table:
     """The summary of a run folder as a table for the terminal."""
     from rich.table import Table
     from rich.text import Text
 
-    summary = summarize(load(run))
+    summary = Overview.of(run).summary
     shown = [c for c in summary.section("main") if any(row.values[c.key].value is not None for row in summary.rows)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("method", overflow="fold", min_width=15)
@@ -125,12 +127,6 @@ def _title(column: Column) -> str:
     return f"{column.title}{column.arrow}{unit}"
 
 
-def _markdown(text: str) -> str:
-    for special in "\\|<>[]`":
-        text = text.replace(special, f"\\{special}")
-    return " ".join(text.split())
-
-
 def _csv(value: Value) -> list[object]:
     number = "inf" if value.state == "identical" else value.value
     return ["" if number is None else number, *(value.ci95 or ("", "")), value.state, value.signature, *value.n]
@@ -138,7 +134,7 @@ def _csv(value: Value) -> list[object]:
 
 def _marked(column: Column, value: Value) -> str:
     """Bold for significantly best, ≈ for what can't be told apart from the best."""
-    text = column.with_interval(value)
+    text = markdown.escape(column.with_interval(value))
     return {"best": f"**{text}**", "tie": f"{text} ≈", "": text}[value.mark]
 
 

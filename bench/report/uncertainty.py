@@ -29,12 +29,12 @@ def with_uncertainty(rows: Sequence[Row], columns: Sequence[Column], cells: Mapp
 
     :param cells: the run's cells by name
     """
-    tables = {name: _table(cell) for name, cell in cells.items()}
+    tables = frame_tables(cells)
     marked = [dict(row.values) for row in rows]
     for column in columns:
         if column.higher is None or not column.group:
             continue
-        series = {i: groups for i, row in enumerate(rows) if (groups := _groups(row, column, tables))}
+        series = {i: groups for i, row in enumerate(rows) if (groups := series_of(row, column, tables))}
         statistic = METRICS[column.measure].statistic
         for index, groups in series.items():
             value = marked[index][column.key]
@@ -78,8 +78,16 @@ _OF_THE_FACE = frozenset({"lmd", "lmd-eyes", "blink", "jaw", "mouth-audio", "lse
 """Measures that look at lips and eyes alone: likewise."""
 
 
-def _groups(row: Row, column: Column, tables: Mapping[str, pd.DataFrame | None]) -> Groups | None:
-    """The row's series in this column; None if a cell that counts has none."""
+def frame_tables(cells: Mapping[str, Cell]) -> dict[str, pd.DataFrame | None]:
+    """Per-frame values by cell; None where there are none or their file can't be trusted."""
+    return {name: _table(cell) for name, cell in cells.items()}
+
+
+def series_of(row: Row, column: Column, tables: Mapping[str, pd.DataFrame | None]) -> Groups | None:
+    """The row's series in this column; None if a cell that counts has none.
+
+    :param tables: :func:`frame_tables`
+    """
     groups: Groups = {}
     for child in row.children:
         if child.status != "ok" or child.key is None:

@@ -6,7 +6,6 @@ hash, and what comes after training is done again from it.
 
 from __future__ import annotations
 
-import json
 import resource
 import shutil
 import sys
@@ -19,40 +18,23 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from bench import audit, protocol, records, registry, sound, system, video
-from bench.contract import Conditioning, Method, Renderer, TrainTask, checked_frames, named_libraries
+from bench.checkpoints import Trained, proved
+from bench.contract import Method, Renderer, TrainTask, checked_frames, named_libraries
 from bench.errors import RecordError
 from bench.hashes import FramesHash, hash_folder
 from bench.parts import Parts, recording
 from bench.paths import atomic_file, write_text
 from bench.pixels import quantised
-from bench.records import Fps, MetricRecord, Record, StageProfile
-from bench.run.layout import CellFolder, Job, RunFolder
+from bench.records import Fps, MetricRecord, Record
+from bench.run import tensorboard
+from bench.run.given import Given
+from bench.run.layout import CellFolder, Job, Origin, RunFolder
 from bench.run.progress import Emit, TrainingProgress
 from bench.run.scores import rescore
 from bench.run.timing import RenderClock
 from bench.subject import Subject
-
-_PARTS = {
-    "pose": ("camera",), "audio": ("audio",), "expression": ("expression", "eyelid", "shape"), "action_units": ("action_units",),
-    "torso_canvas": ("torso_canvas",), "hair_canvas": ("hair_canvas",), "bare_hair_canvas": ("bare_hair_canvas",),
-    "ground_truth": ("ground_truth", "landmarks"),
-}  # fmt: skip
-"""Which properties of a Conditioning each key of ``sees`` opens: they are read before rendering is timed."""
-
-
-class _Trained(BaseModel):
-    """A finished checkpoint, as its ``done.json`` says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sha256: str
-    seconds: dict[str, float]
-    peak_memory_bytes: int
-    profile: dict[str, StageProfile] = {}
-
 
 @dataclass(frozen=True)
 class _Rendered:
@@ -106,7 +88,7 @@ def run_cell(job: Job, emit: Emit) -> Record:
     return record
 
 
-def _provenance(job: Job, subject: Subject, trained: _Trained, rendered: _Rendered) -> dict[str, str]:
+def _provenance(job: Job, subject: Subject, trained: Trained, rendered: _Rendered) -> dict[str, str]:
     return {
         "subject": job.subject_hash,
         "checkpoint": trained.sha256,
@@ -120,33 +102,41 @@ def _provenance(job: Job, subject: Subject, trained: _Trained, rendered: _Render
 
 def _prepare(folder: CellFolder, job: Job) -> None:
     """Make the cell's folder ready: what was made from another subject goes, and so does what a kill left half done."""
-    text = job.model_dump_json(include={"cell", "subject_hash"})
-    if folder.job.exists() and folder.job.read_text(encoding="utf-8") != text:
+    if folder.job.exists() and not _made_from(folder, job.origin):
         print(f"{folder.root}: made from other files, so it is done again")
         for entry in folder.root.iterdir():
             if entry != folder.log:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     for leftover in list(folder.root.rglob(".*")):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-    write_text(folder.job, text)
+    write_text(folder.job, job.origin.model_dump_json())
 
 
-def _train(method: Method, subject: Subject, job: Job, emit: Emit) -> _Trained:
+def _made_from(folder: CellFolder, origin: Origin) -> bool:
+    try:
+        return Origin.read(folder.job).same_files(origin)
+    except RecordError:
+        return False
+
+
+def _train(method: Method, subject: Subject, job: Job, emit: Emit) -> Trained:
     folder = job.folder
     if folder.trained.exists():
-        return _checked_checkpoint(folder)
+        return proved(folder.checkpoint)
     folder.checkpoint.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     parts = Parts(_synchroniser(job.device)) if job.profile else None
     if method.info.trains:
+        resumed = folder.steps.exists()
         progress = TrainingProgress(folder, emit, parts=parts)
+        logged = tensorboard.beside(progress, folder, resumed) if job.log else nullcontext(progress)
         key = job.cell
-        with recording(parts) if parts else nullcontext():
+        with recording(parts) if parts else nullcontext(), logged as told:
             method.train(
-                TrainTask(subject.for_training(), folder.checkpoint, key.preset, key.seed, job.device, progress)  # type: ignore[arg-type]  # the plan checked the preset
+                TrainTask(subject.for_training(), folder.checkpoint, key.preset, key.seed, job.device, told)  # type: ignore[arg-type]  # the plan checked the preset
             )
         seconds = progress.finish()
-    trained = _Trained(
+    trained = Trained(
         sha256=hash_folder(folder.checkpoint), seconds=seconds, peak_memory_bytes=_peak_memory(job.device),
         profile=parts.profile() if parts else {},
     )  # fmt: skip
@@ -155,40 +145,23 @@ def _train(method: Method, subject: Subject, job: Job, emit: Emit) -> _Trained:
     return trained
 
 
-def _checked_checkpoint(folder: CellFolder) -> _Trained:
-    """The finished checkpoint of an earlier session, proved by its hash."""
-    try:
-        trained = _Trained.model_validate(json.loads(folder.trained.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{folder.trained} can't be read ({str(error).splitlines()[0]}); remove {folder.checkpoint} to train again"
-        ) from error
-    if hash_folder(folder.checkpoint, without={folder.trained.name}) != trained.sha256:
-        raise RecordError(f"{folder.checkpoint} was changed after training; remove it to train again")
-    return trained
-
-
 def _render(method: Method, subject: Subject, job: Job, emit: Emit) -> _Rendered:
     """Render the test split into ``frames.mkv``, timed, then the videos to watch."""
     folder, info, rules = job.folder, method.info, protocol.get(job.protocol)
     emit({"event": "stage", "stage": "load", "total": 0})
     renderer: Renderer = method.load(folder.checkpoint, job.device)
-    begin = time.perf_counter()
-    conditioning = [Conditioning(subject.frame(i), subject, info.sees) for i in subject.test_ids]
-    for item in conditioning:
-        for key in info.sees:
-            for part in _PARTS[key]:
-                getattr(item, part)
-    preparation = time.perf_counter() - begin
-    emit({"event": "stage", "stage": "render", "total": len(conditioning)})
-    clock, digest = RenderClock(), FramesHash()
+    given = Given(subject, info.sees, subject.test_ids)
+    given.prepare(0)
+    emit({"event": "stage", "stage": "render", "total": len(given)})
+    clock, digest = RenderClock.on(job.device), FramesHash()
 
     def frames() -> Iterator[NDArray[np.uint8]]:
-        made = checked_frames(info, conditioning, iter(renderer.render(conditioning)))
+        made = checked_frames(info, given, iter(renderer.render(given)))
         for done, frame in enumerate(clock.timed(quantised(frame, rules.quantise) for frame in made), start=1):
-            digest.add(conditioning[done - 1].id, frame)
+            digest.add(given.ids[done - 1], frame)
             emit({"event": "step", "done": done, "scalars": {}})
             yield frame
+            given.prepare(done)
 
     video.write_lossless(folder.frames, frames(), subject.fps)
     peak = _peak_memory(job.device)
@@ -197,7 +170,7 @@ def _render(method: Method, subject: Subject, job: Job, emit: Emit) -> _Rendered
         truth = RunFolder(job.run).ground_truth(job.cell.subject)
         if not truth.exists():
             video.write_preview(truth, (subject.frame(i).image for i in subject.test_ids), subject.fps, heard)
-    return _Rendered(digest.hexdigest(), digest.frames, clock.fps(preparation), peak)
+    return _Rendered(digest.hexdigest(), digest.frames, clock.fps(given.seconds), peak)
 
 
 def _audit(method: Method, subject: Subject, job: Job, emit: Emit) -> float | None:

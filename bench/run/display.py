@@ -20,7 +20,7 @@ from rich.progress import (
 
 from bench.records import CellKey, Record
 from bench.run.layout import RunFolder
-from bench.run.summary import method_label, metric_text
+from bench.run.summary import metric_text
 
 _SHOWN = 4
 """Measures in the line that says that a cell is done: the protocol's first ones."""
@@ -98,7 +98,7 @@ class Display:
 
 def _title(cell: CellKey) -> str:
     seed = f" · seed {cell.seed}" if cell.seed else ""
-    return escape(f"{method_label(cell)} · {cell.subject}{seed}")
+    return escape(f"{cell.label} · {cell.subject}{seed}")
 
 
 def _scalars(scalars: Mapping[str, float]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.errors import RecordError
 from bench.records import CellKey
 
 
@@ -48,7 +51,7 @@ class CellFolder:
 
     @property
     def job(self) -> Path:
-        """What the cell's files were made from (:class:`Job`)."""
+        """What the cell's files were made from (:class:`Origin`)."""
         return self.root / "job.json"
 
     @property
@@ -80,6 +83,11 @@ class CellFolder:
     def pictures(self) -> Path:
         """Folder of training pictures."""
         return self.root / "training"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files, one folder a stage, where they were asked for."""
+        return self.root / "tensorboard"
 
     @property
     def frames(self) -> Path:
@@ -118,8 +126,42 @@ class Job(BaseModel):
     """A name of :mod:`bench.protocol`."""
     profile: bool = False
     """Whether to measure the parts of training steps (:mod:`bench.parts`). It is no reason to do a cell again."""
+    log: Literal["", "tensorboard"] = ""
+    """What else training is logged to. It is no reason either."""
 
     @property
     def folder(self) -> CellFolder:
         """Where the cell's files go."""
         return RunFolder(self.run).cell(self.cell)
+
+    @property
+    def origin(self) -> Origin:
+        """What the cell's files will be made from."""
+        return Origin(cell=self.cell, subject_hash=self.subject_hash, subject_root=self.subject_root)
+
+
+class Origin(BaseModel):
+    """What a cell's files were made from, as its ``job.json`` says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cell: CellKey
+    subject_hash: str
+    subject_root: Path | None = None
+    """Where the subject was; None: an older version wrote the file."""
+
+    @staticmethod
+    def read(path: Path) -> Origin:
+        """Read ``job.json``.
+
+        Raises:
+            RecordError: missing, not JSON, or something else.
+        """
+        try:
+            return Origin.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{path} can't be read ({str(error).splitlines()[0]}); run the cell again") from error
+
+    def same_files(self, other: Origin) -> bool:
+        """Whether both are made from the same files, wherever these lie."""
+        return (self.cell, self.subject_hash) == (other.cell, other.subject_hash)

@@ -16,6 +16,7 @@ from bench.contract import PRESETS
 from bench.errors import AbsentError, DataError, RecordError, UsageError, unknown
 from bench.landmarks import DETECTORS
 from bench.records import CellKey, Plan, Record
+from bench.run import tensorboard
 from bench.run.layout import Job, RunFolder
 from bench.run.plan import cells, chosen_methods, default_name, parse_choice
 from bench.subject import Subject
@@ -49,6 +50,8 @@ class Request:
     command: str = ""
     profile: bool = False
     """Whether training is measured part by part."""
+    log: Literal["", "tensorboard"] = ""
+    """What else training is logged to."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def prepare(request: Request) -> Prepared:
     Raises:
         UsageError: an unknown name, or a request that can't be.
         DataError: a subject is broken.
-        AbsentError: CUDA, or authors' code, is asked for and isn't here.
+        AbsentError: CUDA, authors' code or TensorBoard is asked for and isn't here.
     """
     if request.preset not in PRESETS:
         raise unknown("preset", request.preset, PRESETS)
@@ -90,6 +93,8 @@ def prepare(request: Request) -> Prepared:
         raise unknown("landmark detector", detector, DETECTORS)
     chosen = tuple(metrics.get(name).name for name in dict.fromkeys(request.metrics or rules.metrics))
     methods = chosen_methods(request.methods, request.preset)
+    if request.log:
+        tensorboard.require()
     device = system.pick_device(request.device)
     subjects = _subjects(request.subjects)
     hashes = {name: catalogue.subject_hash(subject) for name, subject in subjects.items()}
@@ -104,7 +109,7 @@ def prepare(request: Request) -> Prepared:
         Job(
             cell=key, run=run.root, subject_root=subjects[key.subject].root, subject_hash=hashes[key.subject], device=device,
             metrics=chosen, detector=detector, protocol=request.protocol,
-            profile=request.profile,
+            profile=request.profile, log=request.log,
         )
         for key in keys
     ]  # fmt: skip
@@ -138,7 +143,7 @@ def standing(job: Job) -> Standing:
 def _subjects(names: Sequence[str]) -> dict[str, Subject]:
     """Subjects by their own names."""
     if "all" in names:
-        names = list(catalogue.entries())
+        names = catalogue.here()
     elif not names:
         names = catalogue.defaults()
     found: dict[str, Subject] = {}

@@ -11,7 +11,7 @@ from bench import locks, records
 from bench.errors import UsageError
 from bench.records import Record
 from bench.run.executor import Watcher, execute
-from bench.run.layout import RunFolder
+from bench.run.layout import Job, RunFolder
 from bench.run.preflight import Prepared, standing
 
 _ORPHANS_DIE_IN = 5.0
@@ -46,6 +46,10 @@ def run_cells(
             display.note(
                 f"--profile: {len(kept)} of the finished cells were trained without it; --force trains them again"
             )
+        if kept := [job for job in prepared.jobs if job.log and _lacks_log(job, found.get(job.cell))]:
+            display.note(
+                f"--log {kept[0].log}: {len(kept)} of the finished cells were trained without it; --force trains them again"
+            )
         pending = [job for job in prepared.jobs if job.cell not in found]
         ended = execute(
             pending,
@@ -63,6 +67,10 @@ def run_cells(
 
 def _lacks_profile(kept: Record | None) -> bool:
     return kept is not None and bool(kept.train_seconds) and not kept.profile
+
+
+def _lacks_log(job: Job, kept: Record | None) -> bool:
+    return kept is not None and bool(kept.train_seconds) and not job.folder.tensorboard.exists()
 
 
 @contextmanager

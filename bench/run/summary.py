@@ -20,11 +20,6 @@ def document(run: Path, records: Iterable[Record], references: Collection[CellKe
     }
 
 
-def method_label(cell: CellKey) -> str:
-    """A cell's method as it is asked for: ``degstalk[-E]@official``."""
-    return cell.name.partition("--")[0]
-
-
 def metric_text(metric: MetricRecord, digits: int = 3) -> str:
     """A measure, or the state that says why there is none."""
     if metric.state == "identical":

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from bench import threads
 from bench.contract import Conditioning, MethodInfo, Preset, TrainTask
 from bench.errors import BenchWarning, DataError, RecordError, UsageError
+from bench.inspection import Inspection, InspectTask
 from bench.paths import atomic_file, write_text
 from bench.variants import Variant
 from methods.backends import backends
@@ -118,6 +119,12 @@ class DeformableGaussians:
                 f"{', '.join(differing) or 'its format'}; load it as the variant that it was trained as"
             )
         return GaussianRenderer(self.design, widths, checkpoint, device)
+
+    def inspect(self, task: InspectTask) -> Inspection:
+        """Clouds, maps, sizes, motion and embedding of a checkpoint."""
+        from methods.deformable.inspect import inspect_checkpoint
+
+        return inspect_checkpoint(self.load(task.checkpoint, task.device), task)
 
     def _write(self, task: TrainTask, fuse: FuseStage, widths: Widths, lpips_state: str) -> None:
         """The model first, its card last: the card's presence means that the model is whole."""

@@ -39,8 +39,9 @@ def rasterize_gsplat(
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """:func:`methods.gaussians.rasterize` on gsplat; arguments checked there.
 
-    gsplat has no detached channels: those come from a second pass over detached geometry. ``packed`` keeps only the
-    Gaussians in view between gsplat's kernels: less memory where most are out of view.
+    All channels are drawn in one pass, unless gradients go to the geometry: gsplat has no detached channels, so that those
+    then come from a second pass over detached geometry. ``packed`` keeps only the Gaussians in view between gsplat's
+    kernels: less memory where most are out of view.
     """
     kernel = _kernel(cloud[0])
     if not len(cloud[0]):  # gsplat can't reshape an empty cloud's colours; the answer is the background
@@ -49,7 +50,7 @@ def rasterize_gsplat(
     def draw(gaussians: tuple[Tensor, ...], first: int, last: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
         means, quats, scales, opacities = gaussians
         image, alpha, meta = kernel(
-            means=means, quats=quats, scales=scales, opacities=opacities, colors=colors[:, first:last],
+            means=means, quats=quats[:, [1, 2, 3, 0]], scales=scales, opacities=opacities, colors=colors[:, first:last],
             viewmats=viewmats, Ks=Ks, width=size[0], height=size[1], near_plane=near_plane, eps2d=eps2d,
             backgrounds=None, packed=packed, **_PLAIN,
         )  # fmt: skip
@@ -57,6 +58,8 @@ def rasterize_gsplat(
             image = image + (1 - alpha) * backgrounds[:, None, None, first:last]
         return image, alpha, meta
 
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in cloud)):
+        detached = 0
     split = colors.shape[1] - detached
     image, alpha, meta = draw(cloud, 0, max(split, 1))
     image = image[..., :split]

@@ -1,7 +1,8 @@
 """A stand-in for ``gsplat.rasterization`` 1.5.3 on the CPU: asserts what the real one expects, draws, and returns its shapes.
 
 It projects with gsplat's own torch reference, so that gsplat's conventions decide what an argument means, and
-composites with our torch twin. ``rasterization.seen`` keeps the keywords of each call.
+composites with our torch twin. ``rasterization.seen`` keeps the keywords of each call,
+``rasterization.passes`` what was drawn.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ def rasterization(
     *, means, quats, scales, opacities, colors, viewmats, Ks, width, height, near_plane, far_plane, eps2d, packed,
     backgrounds, channel_chunk, **rest,
 ):  # fmt: skip
+    geometry = torch.is_grad_enabled() and any(t.requires_grad for t in (means, quats, scales, opacities))
+    given = {"near_plane": near_plane, "eps2d": eps2d, "channels": colors.shape[1], "geometry": geometry}
     rasterization.seen.append({**rest, "packed": packed, "backgrounds": backgrounds})
+    rasterization.passes.append(given)
     assert rest.keys() <= ONLY.keys(), rest.keys() - ONLY.keys()
     for name, value in rest.items():
         assert value == ONLY[name], name
@@ -40,7 +44,7 @@ def rasterization(
     )
 
 
-rasterization.seen = []
+rasterization.seen, rasterization.passes = [], []
 
 
 def cloud(means, quats, scales, opacities, colors):

@@ -7,6 +7,7 @@ import inspect
 import sys
 import types
 import weakref
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,25 @@ def fake(monkeypatch):
             raster_gsplat, "_kernel", lambda means: lambda **given: fake_gsplat.rasterization(**change(dict(given)))
         )
         fake_gsplat.rasterization.seen.clear()
+        fake_gsplat.rasterization.passes.clear()
 
     install()
     return install
+
+
+@cache
+def twin(*given):
+    return run("torch", *given)
+
+
+def agree(backend, detached=0, background=True, channels=4, count=2):
+    """The contract: pictures and gradients are the twin's."""
+    got = run(backend, detached, background, channels, count)
+    want = twin(detached, background, channels, count)
+    assert (got[0] - want[0]).abs().max() < 2e-5
+    assert (got[1] - want[1]).abs().max() < 2e-5
+    for label, a, b in zip((*NAMES, "backgrounds", "means2d"), got[3], want[3], strict=True):
+        assert relative(a, b) < 1e-4, label
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -73,12 +90,7 @@ def fake(monkeypatch):
     [(0, True, 4, 2), (2, True, 5, 1), (3, True, 3, 1), (0, False, 1, 2)],
 )
 def test_equals_the_twin(fake, backend, detached, background, channels, count):
-    got = run(backend, detached, background, channels, count)
-    want = run("torch", detached, background, channels, count)
-    assert (got[0] - want[0]).abs().max() < 2e-5
-    assert (got[1] - want[1]).abs().max() < 2e-5
-    for label, a, b in zip((*NAMES, "backgrounds", "means2d"), got[3], want[3], strict=True):
-        assert relative(a, b) < 1e-4, label
+    agree(backend, detached, background, channels, count)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -184,12 +196,38 @@ def test_a_mistake_is_refused(fake, mistake, backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("mistake", DRAWN_OTHERWISE)
 def test_a_mistake_is_seen(fake, mistake, backend):
-    """Each of these in our wrapper would make ``test_equals_the_twin`` fail."""
+    """By far, in the picture alone."""
     fake(lambda arguments: arguments | DRAWN_OTHERWISE[mistake](arguments))
     tensors, view, behind = scene()
     got = rasterize(*tensors, *view, *SIZE, backgrounds=behind, backend=backend, **LIMITS)[0]
     want = rasterize(*tensors, *view, *SIZE, backgrounds=behind, backend="torch", **LIMITS)[0]
     assert got.shape != want.shape or (got - want).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("mistake", [*REFUSED, *DRAWN_OTHERWISE])
+def test_the_contract_fails_on_a_mistake(fake, mistake, backend):
+    """``test_equals_the_twin``, with the mistake in what reaches gsplat: order of quats, activation of scales, …"""
+    fake(lambda arguments: arguments | (REFUSED | DRAWN_OTHERWISE)[mistake](arguments))
+    with pytest.raises((AssertionError, RuntimeError)):  # torch's own: pictures of other sizes can't be compared
+        agree(backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_all_channels_in_one_pass_where_no_gradient_goes_to_the_geometry(fake, backend):
+    tensors, view, behind = scene(channels=5, count=1)
+    given = {"backgrounds": behind, "backend": backend, "detached_channels": 2}
+    with torch.no_grad():
+        got = rasterize(*[t.requires_grad_() for t in tensors], *view, *SIZE, **given)[0]
+    frozen = [*[t.detach() for t in tensors[:4]], tensors[4]]
+    image = rasterize(*frozen, *view, *SIZE, **given)[0]
+    image.sum().backward()
+    assert (tensors[4].grad[:, 3:].abs().sum(0) > 0).all()
+    assert torch.equal(got, image.detach())
+    passes = fake_gsplat.rasterization.passes
+    assert [(p["channels"], p["geometry"], p["near_plane"]) for p in passes] == [(5, False, 0.2)] * 2
+    rasterize(*tensors, *view, *SIZE, **given)[0].sum().backward()
+    assert [(p["channels"], p["geometry"]) for p in passes[2:]] == [(3, True), (2, False)]
 
 
 def test_real_gsplat_takes_what_we_pass(fake):

@@ -85,8 +85,10 @@ def test_fetching_for_real(offline: Path) -> None:
 
 def test_placing_a_file(offline: Path) -> None:
     entry = weights.get("face-landmarker")
-    with pytest.raises(AbsentError, match="bench weights fetch face-landmarker --from FILE"):
+    with pytest.raises(AbsentError, match="bench weights fetch face-landmarker"):
         weights.require("face-landmarker")
+    with pytest.raises(AbsentError, match=r"BENCH_OFFLINE=1: get .*, then: bench weights fetch face-landmarker --from"):
+        weights.fetch("face-landmarker")
     wrong = offline / "wrong.task"
     wrong.write_bytes(b"something else")
     with pytest.raises(RecordError, match="is not face-landmarker"):

@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from bench.contract import Conditioning, MethodInfo, TrainTask
 from bench.errors import BenchWarning, MethodError
 from bench.parts import part
 from bench.paths import write_text
+from bench.variants import Variant
 
 
 def info(name: str, *sees: str) -> MethodInfo:
@@ -42,6 +44,21 @@ class Well:
     def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
         for item in conditioning:
             yield np.full((item.size[1], item.size[0], 3), 128, np.uint8)
+
+
+class Hears(Well):
+    """Brighter grey where its sound is louder."""
+
+    info = info("t-hears", "pose", "audio", "expression")
+
+    def train(self, task: TrainTask) -> None:
+        task.progress.stage("only", 1)
+        task.progress.step(1)
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        for item in conditioning:
+            shade = np.clip(0.5 + 0.1 * item.audio[4].mean(), 0, 1)
+            yield np.full((item.size[1], item.size[0], 3), shade, np.float32)
 
 
 class Slow(Well):
@@ -79,6 +96,31 @@ class Parts(Well):
 
     def libraries(self, device: str) -> dict[str, str]:
         return {"painter": f"numpy on {device}"}
+
+
+class Varied(Well):
+    """Two factors and a reading; each shade of grey is a variant, so that nothing is trained and all differ."""
+
+    info = MethodInfo(
+        name="t-varied", title="t-varied", summary="for tests", kind="3DGS", sees=frozenset(), canvas="own:test",
+        factors={"E": "light; without: dusk", "H": "hair; without: bald"}, readings={"paper": "as it is printed"},
+    )  # fmt: skip
+
+    def __init__(self, shade: int = 128) -> None:
+        self.shade = shade
+
+    def variant(self, variant: Variant) -> Varied:
+        changed = Varied(self.shade - 40 * ("E" in variant.off) - 80 * ("H" in variant.off) + 5 * bool(variant.reading))
+        changed.info = replace(self.info, canvas="own:bald" if "H" in variant.off else self.info.canvas)
+        return changed
+
+    def train(self, task: TrainTask) -> None:
+        if self.shade == int(os.environ.get("T_VARIED_FAILS", "0")):
+            raise MethodError(f"shade {self.shade} failed")
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        for item in conditioning:
+            yield np.full((item.size[1], item.size[0], 3), self.shade, np.uint8)
 
 
 class Mumbles(Well):

@@ -1,7 +1,7 @@
-"""The whole way on the sample's first second, what a second run keeps, and broken inputs."""
+"""The whole way: a video alone; the sample's first second with all files given; what a second run keeps; bad options."""
 
+import html
 import json
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,37 +10,14 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from clips import heads, noise, write_video
 
 from bench.cli.prepare import command
-from bench.errors import AbsentError, BenchError, DataError
+from bench.errors import BenchError, DataError
 from bench.prepare import STEPS, Options, prepare
 from bench.subject import open_subject
 
 FRAMES = 30
-
-
-def write_video(path: Path, pictures, sound: bool = True) -> Path:
-    """An mp4 with the pictures at 25 fps and, if wanted, a tone."""
-    with av.open(str(path), "w") as out:
-        video = out.add_stream("libx264", rate=25, options={"crf": "8"})
-        height, width = pictures[0].shape[:2]
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        if sound:
-            audio = out.add_stream("aac", rate=16000)
-            audio.layout = "mono"
-            tone = (np.sin(np.arange(640 * len(pictures)) / 20) * 8000).astype(np.int16)[None]
-            frame = av.AudioFrame.from_ndarray(tone, "s16", "mono")
-            frame.sample_rate, frame.time_base, frame.pts = 16000, Fraction(1, 16000), 0
-            out.mux(audio.encode(frame) + audio.encode(None))
-        for picture in pictures:
-            out.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        out.mux(video.encode(None))
-    return path
-
-
-def noise(count: int, width: int = 64, height: int = 64):
-    rng = np.random.default_rng(0)
-    return [rng.integers(0, 255, (height, width, 3), np.uint8) for _ in range(count)]
 
 
 def run(options: Options, told: list | None = None):
@@ -56,6 +33,52 @@ def made(obama, parser, tmp_path_factory):
     clip = write_video(folder / "clip.mp4", pictures)
     options = Options(clip, "first", folder / "subject", obama / "track_params.pt", parser, au=obama / "au.csv")
     return options, run(options)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """(options, steps) of an embedded subject's frames, prepared from the video and nothing else."""
+    folder = tmp_path_factory.mktemp("alone")
+    clip = write_video(folder / "<me> & you.mp4", heads("ada", FRAMES))
+    options = Options(clip, "me", folder / "subject", parser=Path("mesh"))
+    return options, run(options)
+
+
+def test_a_video_alone_makes_a_subject(alone):
+    options, done = alone
+    subject = open_subject(options.out)
+    assert (len(subject.train_ids), len(subject.test_ids), subject.size) == (27, 3, (256, 256))
+    frame = subject.frame(28)
+    assert set(np.unique(frame.labels)) >= {0, 1, 12, 13, 14, 16, 17}
+    assert frame.hair_canvas.shape == (256, 256, 3)
+    assert len(subject.audio_features) >= FRAMES
+    facts = {key: value for step in done for key, value in step.made.facts.items()}
+    assert facts["reprojection_px"]["median"] < 1.5
+    assert facts["focal_from"] in ("prior", "video")
+    assert set(subject.meta["provenance"]) >= {"crop", "ori_imgs/*.jpg", "aud.wav", "parsing/*.png", "bc.jpg", "au.csv"}
+
+
+def test_the_page_shows_every_step_and_escapes(alone):
+    options, done = alone
+    page = (options.out / "prepare.html").read_text()
+    for step in done[:-1]:
+        assert f'<section id="{step.name}">' in page
+        assert html.escape(step.made.summary.split("&")[0][:40], quote=False) in html.unescape(page)
+    assert "<me>" not in page
+    assert "&lt;me&gt; &amp; you.mp4" in page
+    assert page.count("data:image/jpeg;base64,") > 40
+    assert page.count("<svg") == 6 - 1
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
+    assert 'width: 90.0%">train: frames 0–26' in page
+
+
+def test_the_page_is_made_again_when_a_step_was(alone):
+    options, _ = alone
+    assert all(d.kept for d in run(options))
+    (options.out / "bc.jpg").unlink()
+    again = {d.name: d.kept for d in run(options)}
+    assert [name for name, kept in again.items() if not kept] == ["plate", "sheet"]
 
 
 def test_the_subject_opens_and_every_part_is_there(made):
@@ -77,7 +100,6 @@ def test_the_subject_opens_and_every_part_is_there(made):
     }
     fit = next(d for d in done if d.name == "fit").made.facts["reprojection_px"]
     assert fit["median"] < 1.5
-    assert (options.out / "overview.jpg").exists()
 
 
 def test_a_second_run_keeps_all_and_a_lost_file_is_made_again(made):
@@ -145,31 +167,19 @@ def broken_options(tmp_path, **change) -> Options:
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        ({"poses": None}, DataError, "give --poses"),
-        ({"parser": None}, AbsentError, "give --parser"),
         ({"video": Path("none.mp4")}, DataError, "no such video"),
         ({"au": Path("none.csv")}, DataError, "no such file"),
+        ({"parser": Path("none.tflite")}, DataError, "no such parser"),
+        ({"coefficients": Path("none.pt")}, DataError, "no such file"),
+        ({"features": Path("none.npy")}, DataError, "no such file"),
         ({"size": 65}, DataError, "even"),
-        ({}, DataError, "no face in 20 of 20 frames"),
+        ({}, DataError, "not a .tflite model"),
     ],
 )
 def test_bad_options(tmp_path, change, kind, message):
     with pytest.raises(kind, match=message) as caught:
         run(broken_options(tmp_path, **change))
     assert "\n" not in str(caught.value)
-
-
-def test_broken_videos(tmp_path):
-    good = write_video(tmp_path / "good.mp4", noise(30))
-    cut = tmp_path / "cut.mp4"
-    cut.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
-    text = tmp_path / "text.mp4"
-    text.write_text("not a video")
-    mute = write_video(tmp_path / "mute.mp4", noise(20), sound=False)
-    short = write_video(tmp_path / "short.mp4", noise(5))
-    for path, message in ((cut, "cut off"), (text, "not a readable video"), (mute, "no sound"), (short, "at least 11")):
-        with pytest.raises(DataError, match=message):
-            run(broken_options(tmp_path, video=path))
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path):

@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 
 from bench.errors import DataError
-from bench.prepare import coefficients, frames, masks, mesh, parsing, plate, shape, sound, units
+from bench.prepare import coefficients, masks, mesh, parsers, plate, shape, sound, units
 
 
 def faces(count: int = 60) -> np.ndarray:
-    """[T,478,3] a random face that turns, moves and grows; from frame 40 its chin drops."""
+    """[T,478,3] a random face that turns, moves and grows; from frame 40 its chin and the skin below its lips drop."""
     rng = np.random.default_rng(1)
     face = rng.normal(0, 30, (mesh.POINTS, 3))
+    face[17] = face[2] + [0, 40, 0]
     for _, upper, lower in shape.EYES.values():
         face[list(upper)] = face[list(lower)] + [0, -8, 0]
     out = []
     for t in range(count):
         turned = face.copy()
-        turned[152, 1] += 10 if t >= 40 else 0
+        turned[[152, 17], 1] += 10 if t >= 40 else 0
         angle = 0.2 * np.sin(t)
         turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
         out.append((1 + 0.1 * np.cos(t)) * turned @ turn.T + [100 + t, 90, 0])
@@ -68,7 +69,7 @@ def test_expression_is_fitted_on_training_frames_only():
 
 def test_measured_units_have_the_columns_and_range():
     table = units.measured(shape.pose_free(faces(), 50), 50)
-    assert list(table) == ["AU01_r", "AU04_r", "AU05_r", "AU06_r", "AU07_r", "AU25_r", "AU45_r"]
+    assert list(table) == ["AU01_r", "AU04_r", "AU05_r", "AU06_r", "AU07_r", "AU25_r", "AU26_r", "AU45_r"]
     assert table.to_numpy().min() >= 0
     assert table.to_numpy().max() <= 5
 
@@ -138,22 +139,9 @@ def test_teeth_are_bright_and_not_red(skin, lips, teeth):
 def test_resizing_labels_keeps_ids():
     labels = np.zeros((448, 448), np.uint8)
     labels[100:300, 200:] = 17
-    small = parsing.resized(labels, (256, 128))
+    small = parsers.resized(labels, (256, 128))
     assert small.shape == (128, 256)
     assert set(np.unique(small)) == {0, 17}
-
-
-@pytest.mark.parametrize(
-    ("rate", "count", "expected"), [(25, 50, 50), (50, 100, 50), (22.09, 147, 166), (12.5, 20, 40)]
-)
-def test_any_rate_becomes_25(rate, count, expected):
-    pictures = [np.full((1, 1, 3), i, np.uint8) for i in range(count)]
-    out = list(frames.at_25((i / rate, p) for i, p in enumerate(pictures)))
-    assert abs(len(out) - expected) <= 1
-    if rate == 25:
-        assert [int(p[0, 0, 0]) for p in out] == list(range(50))
-    for k, picture in enumerate(out[:-2]):
-        assert abs(picture[0, 0, 0] / rate - k / 25) <= 0.5 / rate + 1e-9
 
 
 def test_gaps_are_bridged():

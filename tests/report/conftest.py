@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from make_run import make_run
+from make_run import make_ablation, make_run
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,18 @@ def fabricated(tmp_path_factory) -> Path:
 def own_run(fabricated, tmp_path) -> Path:
     """A run folder that the test may change."""
     return shutil.copytree(fabricated, tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def ablation(tmp_path_factory) -> Path:
+    """A run folder with a method and three variants, only for reading."""
+    return make_ablation(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture
+def own_ablation(ablation, tmp_path) -> Path:
+    """The same to change."""
+    return shutil.copytree(ablation, tmp_path / "ablation")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ METHODS = {
     # name: (kind, canvas, sees, psnr, lmd, fps, seconds)
     "degstalk": ("3DGS", "the frame's own hair", ["pose", "audio", "hair_canvas"], 36.0, 2.4, 41.0, 92.0),
     "talkinggaussian": ("3DGS", "static plate, own torso", ["pose", "audio"], 31.5, 2.7, 44.0, 88.0),
-    "ernerf": ("NeRF", "static plate, own torso", ["pose", "audio"], 30.2, 2.9, 6.1, 240.0),
+    "er-nerf": ("NeRF", "static plate, own torso", ["pose", "audio"], 30.2, 2.9, 6.1, 240.0),
     "mean-frame": ("reference", "own", [], 24.0, 5.1, 4000.0, 0.4),
     "copy-gt": ("reference", "own", ["ground_truth"], math.inf, 0.0, 3000.0, 0.0),
 }
@@ -36,7 +36,9 @@ def make_run(root: Path) -> Path:
         "failed": CellKey(method=HOSTILE, subject="ada", preset="quick", seed=0),
         "invalid": CellKey(method="synctalk", subject="ada", preset="quick", seed=0),
         "corrupt": CellKey(method="synctalk", subject="bo&b", preset="quick", seed=0),
-        "pending": CellKey(method="adnerf", variant="torso", backend="official", subject="ada", preset="quick", seed=0),
+        "pending": CellKey(
+            method="ad-nerf", variant="torso", backend="official", subject="ada", preset="quick", seed=0
+        ),
     }
     plan = Plan(
         cells=[*keys, *extra.values()],
@@ -54,9 +56,10 @@ def make_run(root: Path) -> Path:
     return run
 
 
-def _cell(folder: Path, key: CellKey, seed: int) -> None:
+def _cell(folder: Path, key: CellKey, seed: int, drop: float = 0.0) -> None:
     kind, canvas, sees, psnr, lmd, fps, seconds = METHODS[key.method]
-    frames = _frames(folder, psnr, lmd, seed)
+    canvas = "static plate, own torso" if "H" in key.variant else canvas
+    frames = _frames(folder, psnr - drop, lmd, seed)
     metrics = {
         "psnr": _metric("PSNR", frames["psnr"], "dB", True, regions={"face": 28.5 + seed / 10, "mouth": 25.0}),
         "ssim": _metric("SSIM", frames["ssim"], "1", True),
@@ -194,3 +197,14 @@ def _sound(path: Path) -> None:
         file.setsampwidth(2)
         file.setframerate(16000)
         file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+def make_ablation(root: Path, drops: dict[str, float] | None = None) -> Path:
+    """A run of ``degstalk`` and variants of it, each ``drops`` dB below it; the same noise in all of a subject."""
+    run = root / "ablation"
+    drops = {"": 0.0, "-E": 0.0, "-H": 3.0, "-R2": 0.5} if drops is None else drops
+    keys = [CellKey(method="degstalk", variant=v, subject=s, preset="quick", seed=0) for v in drops for s in SUBJECTS]
+    save(run / "run.json", Plan(cells=keys, hardware=HARDWARE))
+    for key in keys:
+        _cell(run / "cells" / key.name, key, SUBJECTS.index(key.subject), drops[key.variant])
+    return run

@@ -33,7 +33,7 @@ def test_bars_are_on_one_scale(own_run):
         own_run,
         {
             "degstalk--ada--quick--s0": {"face": StageProfile(steps=10, milliseconds={"motion": 30, "other": 10})},
-            "ernerf--ada--quick--s0": {
+            "er-nerf--ada--quick--s0": {
                 "head": StageProfile(steps=7, milliseconds={"march": 60, "motion": 15, "other": 5})
             },
         },
@@ -41,7 +41,7 @@ def test_bars_are_on_one_scale(own_run):
     found = looked_at(run)
     assert [(bar.method, bar.subject, bar.stage, bar.steps, bar.total) for bar in found.bars] == [
         ("degstalk", "ada, seed 0", "face", 10, "40.0 ms"),
-        ("ernerf", "ada, seed 0", "head", 7, "80.0 ms"),
+        ("er-nerf", "ada, seed 0", "head", 7, "80.0 ms"),
     ]
     assert found.legend == (("motion", "c0"), ("march", "c1"), ("other", "ref"))
     drawn = [[(s.css, s.at, s.width) for s in bar.segments] for bar in found.bars]

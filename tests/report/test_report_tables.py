@@ -50,14 +50,14 @@ def test_mean_is_that_of_the_records(rows, fabricated):
 
 def test_a_subject_with_more_seeds_weighs_no_more(own_run):
     plan = json.loads((own_run / "run.json").read_text())
-    again = {"method": "ernerf", "variant": "", "backend": "native", "subject": "ada", "preset": "quick", "seed": 1}
+    again = {"method": "er-nerf", "variant": "", "backend": "native", "subject": "ada", "preset": "quick", "seed": 1}
     (own_run / "run.json").write_text(json.dumps(plan | {"cells": [*plan["cells"], again]}))
-    first = load_record(_record(own_run, "ernerf--ada--quick--s0"))
+    first = load_record(_record(own_run, "er-nerf--ada--quick--s0"))
     metrics = first.metrics | {"psnr": first.metrics["psnr"].model_copy(update={"value": 50.0})}
     cell = first.cell.model_copy(update={"seed": 1})
-    save(_record(own_run, "ernerf--ada--quick--s1"), first.model_copy(update={"cell": cell, "metrics": metrics}))
-    other = load_record(_record(own_run, "ernerf--bo&b--quick--s0")).metrics["psnr"].value
-    row = next(row for row in summary_rows(own_run) if row.method == "ernerf")
+    save(_record(own_run, "er-nerf--ada--quick--s1"), first.model_copy(update={"cell": cell, "metrics": metrics}))
+    other = load_record(_record(own_run, "er-nerf--bo&b--quick--s0")).metrics["psnr"].value
+    row = next(row for row in summary_rows(own_run) if row.method == "er-nerf")
     assert row.values["psnr"].value == pytest.approx(fmean((fmean((first.metrics["psnr"].value, 50.0)), other)))
 
 
@@ -69,19 +69,19 @@ def test_states(rows):
     assert (rows[HOSTILE].status, rows[HOSTILE].values["psnr"].value) == ("failed", None)
     assert rows["synctalk"].status == "invalid"
     assert [child.status for child in rows["synctalk"].children] == ["invalid", "corrupt"]
-    assert rows["adnerf[torso]@official"].status == "pending"
+    assert rows["ad-nerf[torso]@official"].status == "pending"
 
 
 def test_an_invalid_cell_shows_its_other_measures_but_is_not_averaged(own_run):
     whole = summary_rows(own_run)
-    _change(own_run, "ernerf--ada--quick--s0", status="invalid", error="LMD coverage 3/50")
-    row = next(row for row in summary_rows(own_run) if row.method == "ernerf")
-    before = next(row for row in whole if row.method == "ernerf")
+    _change(own_run, "er-nerf--ada--quick--s0", status="invalid", error="LMD coverage 3/50")
+    row = next(row for row in summary_rows(own_run) if row.method == "er-nerf")
+    before = next(row for row in whole if row.method == "er-nerf")
     assert row.children[0].has_numbers
     assert row.children[0].values["psnr"] == before.children[0].values["psnr"]
     assert row.values["psnr"].value == before.children[1].values["psnr"].value
-    _change(own_run, "ernerf--bo&b--quick--s0", status="invalid", error="LMD coverage 3/50")
-    row = next(row for row in summary_rows(own_run) if row.method == "ernerf")
+    _change(own_run, "er-nerf--bo&b--quick--s0", status="invalid", error="LMD coverage 3/50")
+    row = next(row for row in summary_rows(own_run) if row.method == "er-nerf")
     assert (row.has_numbers, row.values["psnr"].value, row.values["psnr"].state) == (False, None, "invalid")
 
 
@@ -93,7 +93,7 @@ def test_floors_and_ceilings_come_last_and_are_never_best(rows):
 def test_best_needs_a_rival_with_the_same_canvas(rows):
     assert not rows["degstalk"].values["psnr"].mark  # the highest, but alone on its canvas
     assert rows["talkinggaussian"].values["psnr"].mark == "best"
-    assert not rows["ernerf"].values["psnr"].mark
+    assert not rows["er-nerf"].values["psnr"].mark
     assert rows["degstalk"].values["lmd"].mark == "best"  # the lowest: lips don't depend on the canvas
     assert not rows["talkinggaussian"].values["lmd"].mark
 
@@ -104,9 +104,9 @@ def test_what_chance_may_have_made_is_a_tie(own_run):
         source = own_run / f"cells/talkinggaussian--{subject}--quick--s0/frames.parquet"
         frames = pd.read_parquet(source)
         frames["psnr"] += np.random.default_rng(len(subject)).normal(0, 0.2, len(frames))
-        frames.to_parquet(own_run / f"cells/ernerf--{subject}--quick--s0/frames.parquet")
+        frames.to_parquet(own_run / f"cells/er-nerf--{subject}--quick--s0/frames.parquet")
     rows = {row.method: row for row in summary_rows(own_run)}
-    assert [rows[name].values["psnr"].mark for name in ("talkinggaussian", "ernerf")] == ["tie", "tie"]
+    assert [rows[name].values["psnr"].mark for name in ("talkinggaussian", "er-nerf")] == ["tie", "tie"]
     text = to_markdown(own_run)
     assert sum(" ≈ |" in line for line in text.splitlines() if "| mean |" in line) == 2
 
@@ -124,7 +124,7 @@ def test_the_mean_has_an_interval_that_is_narrower_than_its_cells(own_run):
 
 
 def test_a_region_that_every_method_draws_is_ranked_across_canvases(own_run):
-    for method, psnr in (("degstalk", 30.0), ("talkinggaussian", 28.0), ("ernerf", 27.0)):
+    for method, psnr in (("degstalk", 30.0), ("talkinggaussian", 28.0), ("er-nerf", 27.0)):
         for subject in ("ada", "bo&b"):
             path = own_run / f"cells/{method}--{subject}--quick--s0/frames.parquet"
             frames = pd.read_parquet(path)
@@ -135,7 +135,7 @@ def test_a_region_that_every_method_draws_is_ranked_across_canvases(own_run):
 
 
 def test_direction_is_the_metrics_own_even_if_a_record_errs(own_run):
-    _change_metric(own_run, "ernerf--ada--quick--s0", "lmd", higher_is_better=True)
+    _change_metric(own_run, "er-nerf--ada--quick--s0", "lmd", higher_is_better=True)
     directions = {column.key: column.higher for column in summarize(load(own_run)).columns}
     assert (directions["psnr"], directions["ssim"], directions["lpips"], directions["lmd"]) == (
         True,
@@ -154,7 +154,7 @@ def test_coverage_does_not_split_a_measure(rows, fabricated):
 def test_two_signatures_never_share_a_column(own_run):
     for subject in ("ada", "bo&b"):
         _change_metric(
-            own_run, f"ernerf--{subject}--quick--s0", "psnr", signature="PSNR|canvas:own|region:full|src:h264|v:1"
+            own_run, f"er-nerf--{subject}--quick--s0", "psnr", signature="PSNR|canvas:own|region:full|src:h264|v:1"
         )
     summary = summarize(load(own_run))
     keys = [column.key for column in summary.columns if column.key.startswith("psnr (")]
@@ -162,7 +162,7 @@ def test_two_signatures_never_share_a_column(own_run):
     rows = {row.method: row for row in summary.rows}
     for row in rows.values():
         assert sum(row.values[key].value is not None for key in keys) <= 1
-    assert rows["ernerf"].values["psnr (b)"].value is not None
+    assert rows["er-nerf"].values["psnr (b)"].value is not None
     reason = summary.splits[0]
     assert reason.startswith("not one column, because they were measured in different ways: PSNR (a): ")
     assert "src lossless" in reason
@@ -170,10 +170,10 @@ def test_two_signatures_never_share_a_column(own_run):
 
 
 def test_cells_measured_differently_have_no_mean(own_run):
-    signature = load_record(_record(own_run, "ernerf--ada--quick--s0")).metrics["psnr"].signature
+    signature = load_record(_record(own_run, "er-nerf--ada--quick--s0")).metrics["psnr"].signature
     other = signature.replace("canvas:own", "canvas:portrait")
-    _change_metric(own_run, "ernerf--ada--quick--s0", "psnr", signature=other)
-    row = next(row for row in summary_rows(own_run) if row.method == "ernerf")
+    _change_metric(own_run, "er-nerf--ada--quick--s0", "psnr", signature=other)
+    row = next(row for row in summary_rows(own_run) if row.method == "er-nerf")
     for key in ("psnr (a)", "psnr (b)"):
         assert row.values[key].value is None
         assert "measured in another way" in row.values[key].reason
@@ -200,11 +200,11 @@ def test_partly_identical_has_no_finite_mean(own_run):
 
 
 def test_a_record_in_anothers_folder_is_refused(own_run):
-    source = _record(own_run, "ernerf--ada--quick--s0").read_text()
+    source = _record(own_run, "er-nerf--ada--quick--s0").read_text()
     _record(own_run, "degstalk--ada--quick--s0").write_text(source)
     row = next(row for row in summary_rows(own_run) if row.method == "degstalk")
     assert row.children[0].status == "corrupt"
-    assert "is the record of ernerf--ada" in row.children[0].error
+    assert "is the record of er-nerf--ada" in row.children[0].error
 
 
 def test_markdown(fabricated):
@@ -217,8 +217,8 @@ def test_markdown(fabricated):
 
 def test_csv_is_unrounded_and_complete(fabricated, rows):
     lines = list(csv.DictReader(io.StringIO(to_csv(fabricated))))
-    mean = next(line for line in lines if line["level"] == "mean" and line["method"] == "ernerf")
-    assert float(mean["psnr"]) == rows["ernerf"].values["psnr"].value
+    mean = next(line for line in lines if line["level"] == "mean" and line["method"] == "er-nerf")
+    assert float(mean["psnr"]) == rows["er-nerf"].values["psnr"].value
     assert mean["psnr_signature"].startswith("PSNR|canvas:")
     assert sum(line["level"] == "cell" for line in lines) == 14
     assert next(line for line in lines if line["method"] == "copy-gt")["psnr"] == "inf"

@@ -1,0 +1,75 @@
+"""``bench ablate``: a method, and itself without each of its factors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.cells import Options, carry_out, run_options
+from bench.cli.output import CommaList, console, emit, print_parts
+
+if TYPE_CHECKING:
+    from bench.cli.cells import Finished
+
+
+@click.command("ablate")
+@click.argument("method")
+@click.option(
+    "--rows",
+    type=CommaList(),
+    default="",
+    metavar="-E,-H",
+    help="Variants, as they stand in brackets behind the method's name.  [default: without each of its factors]",
+)
+@run_options
+def command(method: str, rows: list[str], **options: Any) -> None:
+    """Run METHOD and its variants, and say what each of its factors is worth.
+
+    Prints the ablation table, with the paper's numbers beside ours where METHOD's paper has one, then what changes without each
+    factor, with paired 95 % intervals, and what is missing. Also written to report/ablation.md and ablation.json of the run
+    folder, and into its report. `bench methods info METHOD` lists the factors. The same command goes on where it was stopped.
+    """
+    chosen = Options(**options)
+    finished = carry_out(_methods(method, rows), chosen)
+    if finished is None:
+        return
+    _show(finished, method, chosen)
+    finished.leave()
+
+
+def _methods(method: str, rows: list[str]) -> list[str]:
+    """The full method and its variants, as ``bench run`` would be asked for them."""
+    from bench import registry
+    from bench.errors import UsageError
+    from bench.run.plan import parse_choice
+    from bench.variants import parse_variant
+
+    choice = parse_choice(method)
+    if choice.variant:
+        raise UsageError(f"{method}: name the method alone, and its variants with --rows={choice.variant}")
+    info = registry.get(choice.name).info
+    if not info.factors:
+        raise UsageError(
+            f"method {choice.name!r} declares no factors, so there is nothing to leave out: `bench methods info NAME` lists "
+            "those of a method"
+        )
+    variants = [parse_variant(row.strip("[] "), info) for row in rows or [f"-{factor}" for factor in info.factors]]
+    if not any(variant.off for variant in variants):
+        raise UsageError(
+            f"--rows {','.join(rows)} leaves no factor out: name one or more, such as -{next(iter(info.factors))}"
+        )
+    backend = "@official" if choice.backend == "official" else ""
+    return [method, *(f"{choice.name}[{variant}]{backend}" for variant in variants if variant)]
+
+
+def _show(finished: Finished, method: str, chosen: Options) -> None:
+    from bench.report.paper_text import ablation_rich, ablation_values
+
+    views = finished.overview.ablations
+    view = next(view for view in views if (view.method, view.preset) == (method.strip(), chosen.preset))
+    if chosen.as_json:
+        emit(finished.document() | {"ablation": ablation_values(view)})
+        return
+    print_parts(ablation_rich(view, console().width))
+    finished.show_cells()
