@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -144,8 +145,8 @@ def _prior(points: Points, size: tuple[int, int], evidence: Array | None) -> tup
 
 def joined(part: Mask, seeds: Mask) -> Mask:
     """The components of ``part`` that touch ``seeds``."""
-    numbers, _ = ndimage.label(part)
-    table = np.zeros(numbers.max() + 1, bool)
+    count, numbers = cv2.connectedComponents(part.view(np.uint8), connectivity=4)
+    table = np.zeros(count, bool)
     table[numbers[seeds & part]] = True
     return table[numbers]
 
@@ -156,6 +157,7 @@ class OfflineParser:
     def __init__(self, choice: Choice, samples: Iterable[Sample]) -> None:
         self.choice, self._person = choice, Person()
         self._evidence = evidence.load(choice.hair) if choice.hair else None
+        self._models = Lock()
         self._colours = Colours(self._look(*sample) for sample in samples)
 
     def __call__(self, picture: Image.Image, points: Points) -> Labels:
@@ -165,13 +167,19 @@ class OfflineParser:
         guide = look.picture.astype(np.float32) / 255  # edges follow the picture's
         smooth = [cv2.ximgproc.guidedFilter(guide, kind, 4, 1e-3) for kind in kinds]
         *large, body = [cv2.resize(p, picture.size, interpolation=cv2.INTER_LINEAR) for p in (*smooth, look.person)]
-        return composed(np.argmax(large, 0), body > 0.5, points, picture.size)
+        hair, skin, cloth = large
+        kinds = np.where(
+            hair >= np.maximum(skin, cloth), HAIR, np.where(skin >= cloth, SKIN, CLOTH)
+        )  # numpy's argmax is slow
+        return composed(kinds, body > 0.5, points, picture.size)
 
     def _look(self, picture: Image.Image, points: Points) -> _Look:
         little, few = small(picture, points)
         size = (little.shape[1], little.shape[0])
-        likely = self._evidence(picture, size) if self._evidence else None
-        return _Look(little, _bins(little), self._person(little), *_prior(few, size, likely))
+        with self._models:  # frames are parsed by several threads
+            likely = self._evidence(picture, size) if self._evidence else None
+            person = self._person(little)
+        return _Look(little, _bins(little), person, *_prior(few, size, likely))
 
 
 def composed(kinds: NDArray[np.integer[Any]], person: Mask, points: Points, size: tuple[int, int]) -> Labels:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -57,14 +58,16 @@ class TfliteParser:
         self.side = int(entry["shape"][1])
         if list(entry["shape"]) != [1, self.side, self.side, 3] or entry["dtype"] is not np.float32:
             raise DataError(f"{path}: input {list(entry['shape'])}, expected float32 [1, S, S, 3]; see docs/prepare.md")
-        self._in, self._out = entry["index"], answer["index"]
+        self._in, self._out, self._turn = entry["index"], answer["index"], Lock()
 
     def __call__(self, picture: Image.Image, points: Points) -> Labels:
         """See :class:`bench.prepare.parsers.FaceParser`; the mesh is not looked at."""
         little = picture.convert("RGB").resize((self.side, self.side), Image.Resampling.BICUBIC)
-        self._model.set_tensor(self._in, ((np.asarray(little, np.float32) - 128) / 128)[None])
-        self._model.invoke()
-        ids = np.squeeze(self._model.get_tensor(self._out))
+        entry = ((np.asarray(little, np.float32) - 128) / 128)[None]
+        with self._turn:  # frames are parsed by several threads
+            self._model.set_tensor(self._in, entry)
+            self._model.invoke()
+            ids = np.squeeze(self._model.get_tensor(self._out))
         if ids.shape != (self.side, self.side) or ids.min() < 0 or ids.max() >= classes.CLASSES:
             raise DataError(f"{self._path}: output {ids.shape}, expected class ids 0–18 per pixel; see docs/prepare.md")
         return resized(ids.astype(np.uint8), picture.size)
