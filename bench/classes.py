@@ -43,11 +43,11 @@ def palette() -> list[int]:
     return [value for colour in table for value in colour] + [0] * (768 - 3 * CLASSES)
 
 
-def save(path: Path, labels: NDArray[np.uint8]) -> None:
-    """Write a class map [H,W] as a palette PNG."""
+def save(path: Path, labels: NDArray[np.uint8], small: bool = True) -> None:
+    """Write a class map [H,W] as a palette PNG; ``small``: a fifth smaller, four times slower."""
     image = Image.fromarray(labels, "P")
     image.putpalette(palette())
-    image.save(path, optimize=True)
+    image.save(path, optimize=small)
 
 
 def load(path: Path) -> NDArray[np.uint8]:

@@ -55,9 +55,9 @@ def check(options: Options) -> None:
     if options.size:
         crop.check_width(options.size)
     source.probe(options.video)
-    parsers.check(options.parser)
     coefficients.choose(options)
     features.check(options)
+    parsers.check(options.parser)
 
 
 def _write_meta(job: Job, done: list[Done]) -> None:

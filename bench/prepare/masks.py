@@ -7,6 +7,9 @@ swaps them), and the inner mouth is what parser *or* face mesh see, with the tee
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,6 +20,7 @@ from bench.classes import LIPS, Mask
 from bench.paths import atomic_file
 from bench.prepare import contours, mesh, parsers, parsing
 from bench.prepare.steps import Job, Made, Step
+from bench.prepare.workers import each
 
 Labels = NDArray[np.uint8]
 Points = NDArray[np.float32]
@@ -42,35 +46,54 @@ def vote(before: Labels, now: Labels, after: Labels) -> Labels:
 def without_islands(labels: Labels) -> Labels:
     """Components below the size limit take the nearest remaining label; a part's largest component stays if not a speck."""
     drop = np.zeros(labels.shape, bool)
-    for part in np.unique(labels):
-        parts, count = ndimage.label(labels == part)
-        sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    for part in np.flatnonzero(np.bincount(labels.ravel())):
+        _, parts, boxes, _ = cv2.connectedComponentsWithStats((labels == part).view(np.uint8), connectivity=4)
+        sizes = boxes[:, cv2.CC_STAT_AREA].copy()
         sizes[0] = labels.size  # the surroundings, never dropped
         small = sizes < labels.size * (_SPECK if part in _FINE else _ISLAND)
         largest = 1 + sizes[1:].argmax()
         small[largest] = sizes[largest] < labels.size * _SPECK
-        drop |= small[parts]
+        for k in np.flatnonzero(small):
+            window = _window(boxes[k])
+            drop[window] |= parts[window] == k
     return refilled(labels, drop)
 
 
+def _window(box: NDArray[np.int32], margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of a component's box."""
+    x, y, width, height = box[:4].tolist()
+    return slice(max(y - margin, 0), y + height + margin), slice(max(x - margin, 0), x + width + margin)
+
+
 def refilled(labels: Labels, drop: Mask) -> Labels:
-    """Dropped pixels take the label of the nearest kept one."""
-    if not drop.any():
-        return labels
-    rows, columns = ndimage.distance_transform_edt(drop, return_distances=False, return_indices=True)
-    return labels[rows, columns]
+    """Dropped pixels take the label of the nearest kept one, which lies beside their component."""
+    out = labels.copy()
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(drop.view(np.uint8), connectivity=8)
+    for box in boxes[1:]:
+        window = _window(box, margin=2)
+        if drop[window].all():  # nothing is kept there: all of the frame is dropped
+            continue
+        nearest = ndimage.distance_transform_edt(drop[window], return_distances=False, return_indices=True)
+        out[window] = labels[window][tuple(nearest)]
+    return out
 
 
 def sided(labels: Labels, points: Points) -> Labels:
     """Brows, eyes and ears: the subject's left is right of the line from forehead to chin, as in CelebAMask-HQ."""
     top, down = points[_FOREHEAD], points[_CHIN] - points[_FOREHEAD]
-    rows, columns = np.indices(labels.shape)
-    on_left = (columns - top[0]) * down[1] > (rows - top[1]) * down[0]
     out = labels.copy()
     for left, right in _PAIRS:
-        out[classes.is_in(labels, (left, right))] = right
-        out[classes.is_in(labels, (left, right)) & on_left] = left
+        rows, columns = np.nonzero((labels == left) | (labels == right))
+        on_left = (columns - top[0]) * down[1] > (rows - top[1]) * down[0]
+        out[rows, columns] = np.where(on_left, left, right)
     return out
+
+
+def grown(mask: Mask, steps: int) -> Mask:
+    """The mask and what is within ``steps`` steps to a side of it."""
+    way = np.abs(np.arange(-steps, steps + 1))
+    diamond = (way[:, None] + way <= steps).astype(np.uint8)
+    return cv2.dilate(mask.view(np.uint8), diamond).view(np.bool_)
 
 
 def teeth(picture: NDArray[np.uint8], labels: Labels, near: Mask) -> Mask:
@@ -91,11 +114,11 @@ def with_mouth(labels: Labels, picture: NDArray[np.uint8], points: Points) -> tu
     lips = contours.part(points, contours.INNER_LIP, (width, height))
     reach = max(1, round(_REACH * width))
     opening = lips if lips.any() else (labels == classes.INNER_MOUTH)
-    near = ndimage.binary_dilation(opening, iterations=reach) if opening.any() else opening
+    near = grown(opening, reach)
     inner = (labels == classes.INNER_MOUTH) & near
     out = refilled(labels, (labels == classes.INNER_MOUTH) & ~near)
     open_mouth = inner | lips
-    rim = ndimage.binary_dilation(open_mouth, iterations=reach) if open_mouth.any() else open_mouth
+    rim = grown(open_mouth, reach)
     white = teeth(picture, labels, rim & classes.is_in(out, (classes.INNER_MOUTH, *LIPS)) | open_mouth)
     out[open_mouth | white] = classes.INNER_MOUTH
     return out, white
@@ -104,17 +127,23 @@ def with_mouth(labels: Labels, picture: NDArray[np.uint8], points: Points) -> tu
 def run(job: Job) -> Made:
     """Clean every frame that isn't yet."""
     points, last = mesh.load(job)[..., :2], job.frames - 1
-    window = [parsing.load(job, i) for i in (0, 0, min(1, last))]
-    for i in job.track(range(job.frames), "masks", job.frames):
+
+    @lru_cache(maxsize=64)  # three frames look at each
+    def raw(i: int) -> Labels:
+        return parsing.load(job, min(max(i, 0), last))
+
+    def clean(i: int) -> None:
         with Image.open(job.image(i)) as picture:
             rgb = np.asarray(picture.convert("RGB"))
-        labels = sided(without_islands(vote(*window)), points[i])
+        labels = sided(without_islands(vote(raw(i - 1), raw(i), raw(i + 1))), points[i])
         labels, white = with_mouth(labels, rgb, points[i])
         with atomic_file(job.root / f"parsing/{i}.png") as temporary:
-            classes.save(temporary, labels)
+            classes.save(temporary, labels, small=False)
         with atomic_file(job.root / f"teeth_mask/{i}.npy") as temporary:
             np.save(temporary, white)
-        window = [*window[1:], parsing.load(job, min(i + 2, last))]
+
+    for _ in job.track(each(clean, range(job.frames)), "masks", job.frames):
+        pass
     parser = parsers.choose(job.options.parser)
     return Made(
         f"{job.frames} class maps and teeth masks",

@@ -17,6 +17,7 @@ from bench import classes
 from bench.paths import atomic_file
 from bench.prepare import contours, mesh, parsers
 from bench.prepare.steps import Job, Made, Options, Step
+from bench.prepare.workers import each
 
 Labels = NDArray[np.uint8]
 RAW = ".prepare/raw"
@@ -45,11 +46,15 @@ def run(job: Job) -> Made:
     """Parse every frame that has no answer yet."""
     choice, points = parsers.choose(job.options.parser), mesh.load(job)
     parser = parsers.load(choice, _samples(job, points), _device())
-    for i in job.track(range(job.frames), "parsing", job.frames):
+
+    def parse(i: int) -> None:
         path = job.root / RAW / f"{i}.png"
         if not path.exists():
             with Image.open(job.image(i)) as picture, atomic_file(path) as temporary:
-                classes.save(temporary, parser(picture.convert("RGB"), points[i]))
+                classes.save(temporary, parser(picture.convert("RGB"), points[i]), small=False)
+
+    for _ in job.track(each(parse, range(job.frames)), "parsing", job.frames):
+        pass
     facts = {"parser": choice.name, "parser_licence": choice.licence}
     return Made(f"{job.frames} frames: {choice.name}", {}, facts)
 

@@ -36,6 +36,7 @@ from bench.run.scores import rescore
 from bench.run.timing import RenderClock
 from bench.subject import Subject
 
+
 @dataclass(frozen=True)
 class _Rendered:
     sha256: str

@@ -50,7 +50,7 @@ def rasterize_gsplat(
     def draw(gaussians: tuple[Tensor, ...], first: int, last: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
         means, quats, scales, opacities = gaussians
         image, alpha, meta = kernel(
-            means=means, quats=quats[:, [1, 2, 3, 0]], scales=scales, opacities=opacities, colors=colors[:, first:last],
+            means=means, quats=quats, scales=scales, opacities=opacities, colors=colors[:, first:last],
             viewmats=viewmats, Ks=Ks, width=size[0], height=size[1], near_plane=near_plane, eps2d=eps2d,
             backgrounds=None, packed=packed, **_PLAIN,
         )  # fmt: skip
