@@ -167,10 +167,16 @@ class Conditioning:
         return self._frame.bare_hair_canvas
 
     @property
-    def portrait_canvas(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """[H,W,3] the frame where ``weights`` are 0, black where they are 255, and these [H,W] (``portrait_canvas``)."""
+    def portrait_canvas(self) -> NDArray[np.uint8]:
+        """[H,W,3] the frame, dimmed to black by ``portrait_weights`` (``portrait_canvas``)."""
         self._allow("portrait_canvas")
         return self._frame.portrait_canvas
+
+    @property
+    def portrait_weights(self) -> NDArray[np.uint8]:
+        """[H,W] how much of a method's picture shows: 255 inside the face, 0 outside (``portrait_canvas``)."""
+        self._allow("portrait_canvas")
+        return self._frame.portrait_weights
 
     @property
     def ground_truth(self) -> NDArray[np.uint8]:

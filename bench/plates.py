@@ -14,7 +14,6 @@ from scipy import ndimage
 
 from bench import classes
 from bench.classes import Mask
-from bench.portrait import face_weights
 
 Picture = NDArray[np.uint8]
 NeckFade = Literal["darken", "mean"]
@@ -114,16 +113,6 @@ def hair_canvas(
     rgb, opaque = torso(image, labels, background, "mean")
     canvas = np.where(drop[..., None], background, image)
     return np.where(opaque[..., None], rgb, canvas)
-
-
-def portrait_canvas(image: Picture, labels: NDArray[np.uint8]) -> tuple[Picture, NDArray[np.uint8]]:
-    """What SyncTalk's portrait mode pastes onto: the frame outside the face, black inside, and the soft weights between.
-
-    Weights [H,W] are 255 where a method's picture shows alone, 0 where the frame does (spec_synctalk §2.3, §4.2).
-    """
-    weights = face_weights(labels)
-    kept = (255 - weights[..., None].astype(np.uint16)) * image // 255
-    return kept.astype(np.uint8), weights
 
 
 def _eroded(mask: Mask) -> Mask:

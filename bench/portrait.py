@@ -49,6 +49,11 @@ def _with_chin(face: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return grown
 
 
+def outside(truth: NDArray[np.uint8], weights: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What :func:`blend` takes of the ground truth: ``(255 - w)·truth / 255`` [H, W, 3], cut off to 8 bits."""
+    return ((255 - weights[..., None].astype(np.uint16)) * truth // 255).astype(np.uint8)
+
+
 def blend(pred: NDArray[np.uint8], truth: NDArray[np.uint8], weights: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """``(w·pred + (255 - w)·truth) / 255``, cut off to 8 bits; frames uint8 RGB [H, W, 3], ``weights`` uint8 [H, W].
 

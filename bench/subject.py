@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench import audio, classes, plates, tables
+from bench import audio, classes, plates, portrait, tables
 from bench.errors import DataError
 
 PREPARE = "make it with `bench data prepare`"
@@ -167,9 +167,14 @@ class Frame:
         return plates.hair_canvas(self.image, self.labels, self.teeth, self.subject.background, rim=False)
 
     @cached_property
-    def portrait_canvas(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """See :func:`bench.plates.portrait_canvas`."""
-        return plates.portrait_canvas(self.image, self.labels)
+    def portrait_weights(self) -> NDArray[np.uint8]:
+        """[H,W] see :func:`bench.portrait.face_weights`."""
+        return portrait.face_weights(self.labels)
+
+    @cached_property
+    def portrait_canvas(self) -> NDArray[np.uint8]:
+        """[H,W,3] the frame outside the face, black inside, with the soft edge that SyncTalk's portrait mode blends along."""
+        return portrait.outside(self.image, self.portrait_weights)
 
 
 class Subject:

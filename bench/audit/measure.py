@@ -22,7 +22,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Map = NDArray[np.float64]
 """[H,W]: one value a pixel."""
 
-PLATES = ("torso_canvas", "hair_canvas", "bare_hair_canvas", "ground_truth")
+PLATES = ("torso_canvas", "hair_canvas", "bare_hair_canvas", "portrait_canvas", "ground_truth")
 """What of ``sees`` holds pixels of the test frame."""
 BACKGROUND = "background"
 """Region of the background's class, beside :data:`bench.regions.REGIONS`."""

@@ -197,6 +197,5 @@ class RadianceRenderer:
     @staticmethod
     def _pasted(image: NDArray[np.float32], given: Conditioning) -> NDArray[np.float32]:
         """The face onto the test frame (spec_synctalk §4.2)."""
-        kept, weights = given.portrait_canvas
-        share = weights[..., None].astype(np.float32) / 255
-        return (image * share + kept.astype(np.float32) / 255).clip(0, 1)
+        share = given.portrait_weights[..., None].astype(np.float32) / 255
+        return (image * share + given.portrait_canvas.astype(np.float32) / 255).clip(0, 1)

@@ -260,7 +260,7 @@ def test_a_variant_trains_and_renders(name, toy_subject: Subject, tmp_path: Path
         registry.get(plain).load(tmp_path / "c", "cpu")
     if "portrait" in name:
         frame = toy_subject.frame(toy_subject.test_ids[0])
-        outside = frame.portrait_canvas[1] == 0
+        outside = frame.portrait_weights == 0
         assert (np.rint(made[0] * 255)[outside] == frame.image[outside]).all()
     if name == "synctalk[torso-S]":
         assert method.info.sees == {"pose", "audio", "upper_face"}

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from bench.contract import Conditioning
+from bench.contract import SEEABLE, Conditioning
 from bench.errors import MethodError
 from bench.run import given as module
 from bench.run.given import Given
@@ -78,3 +78,10 @@ def test_any_order_and_more_than_once(toy_subject: Subject, reads: list[int], sh
     for _ in range(2):
         assert [item.torso_canvas.shape[0] for item in frames] == [64] * 6
     assert reads == ids * 2  # too many to keep
+
+
+def test_everything_that_can_be_seen_is_read_before_the_clock_runs():
+    assert set(module._PARTS) == set(SEEABLE)
+    opened = {name for names in module._PARTS.values() for name in names}
+    free = {"background", "size", "id"}
+    assert {name for name in vars(Conditioning) if not name.startswith("_")} - free == opened

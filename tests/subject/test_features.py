@@ -150,3 +150,32 @@ def test_coefficients_in_smirks_form(own_toy):
     (own_toy / "3dmm.pt").write_bytes(b"no pickle")
     with pytest.raises(DataError, match="can't be read safely"):
         tables.read_coefficients(own_toy, 22)
+
+
+def test_the_upper_face_comes_from_the_best_there_is(own_toy):
+    units = tables.read_action_units(own_toy / "au.csv", 22).upper
+    made = tables.read_upper_face(own_toy, 22)  # the toy's four coefficients are no ARKit units
+    assert made.shape == (22, 7)
+    assert (made[:, 5] == units[:, 5] / 2).all()
+    assert (made[:, 3:5] == 0).all()
+    arkit = np.random.default_rng(0).random((22, 50)).astype(np.float32)
+    with np.load(own_toy / "coefficients.npz") as stored:
+        arrays = dict(stored)
+    np.savez(own_toy / "coefficients.npz", **(arrays | {"expression": arkit}))
+    made = tables.read_upper_face(own_toy, 22)
+    assert (made[:, :5] == arkit[:, :5]).all()
+    assert (made[:, 5:] == arrays["eyelid"]).all()
+    shapes = np.random.default_rng(1).random((22, 52))
+    np.save(own_toy / "bs.npy", shapes)
+    assert np.allclose(tables.read_upper_face(own_toy, 22), shapes[:, [0, 1, 2, 3, 4, 8, 9]])
+    np.save(own_toy / "bs.npy", shapes[:20])
+    with pytest.raises(DataError, match=r"expected finite \[22, 52\]"):
+        tables.read_upper_face(own_toy, 22)
+
+
+def test_the_portrait_canvas_is_the_frame_outside_the_face(toy_subject):
+    frame = toy_subject.frame(2)
+    weights, canvas = frame.portrait_weights, frame.portrait_canvas
+    assert {0, 255} < set(np.unique(weights))
+    assert (canvas[weights == 0] == frame.image[weights == 0]).all()
+    assert (canvas[weights == 255] == 0).all()
