@@ -17,7 +17,8 @@ _KEPT = 2 * AHEAD
 _PARTS = {
     "pose": ("camera",), "audio": ("audio",), "expression": ("expression", "eyelid", "shape"), "action_units": ("action_units",),
     "torso_canvas": ("torso_canvas",), "hair_canvas": ("hair_canvas",), "bare_hair_canvas": ("bare_hair_canvas",),
-    "upper_face": ("upper_face",), "portrait_canvas": ("portrait_canvas", "portrait_weights"), "ground_truth": ("ground_truth", "landmarks"),
+    "upper_face": ("upper_face",), "portrait_canvas": ("portrait_canvas", "portrait_weights"),
+    "ground_truth": ("ground_truth", "landmarks"),
 }  # fmt: skip
 """Which properties of a Conditioning each key of ``sees`` opens."""
 

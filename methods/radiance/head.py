@@ -139,14 +139,23 @@ class HeadStage(FieldStage):
         heard = self.hear(packed, position)
         if (it - 1) % self.schedule.grid_every == 0:
             self.update_grid(heard)
-        width = self.data.width
-        pixels = torch.randint(width * self.data.height, (self.schedule.rays,), generator=self.generator)
+        pixels = self._pixels(packed)
         rendered, target = self.look(packed, heard, pixels)
         with part("loss"):
             loss = self._loss(it, done, packed, rendered, target, pixels)
         self.learn(it, loss)
         error = (rendered.colour.detach() - target).square().mean()
         return {"loss": float(loss.detach()), "psnr": float(-10 * error.clamp_min(1e-10).log10())}
+
+    def _pixels(self, packed: Packed) -> Tensor:
+        """[R] drawn with replacement, a part of them around the face."""
+        near = int(self.schedule.focus * self.schedule.rays)
+        every = self.data.width * self.data.height
+        pixels = torch.randint(every, (self.schedule.rays - near,), generator=self.generator)
+        if not near:
+            return pixels
+        around = rays.box_pixels(self.data.width, packed.face)
+        return torch.cat([around[torch.randint(len(around), (near,), generator=self.generator)], pixels])
 
     def _loss(self, it: int, done: float, packed: Packed, rendered: Rendered, target: Tensor, pixels: Tensor) -> Tensor:
         kinds, regions = self.design.losses, self.regions(packed, pixels)
