@@ -45,5 +45,5 @@ STANDARD = Schedule(
     head=4_000, torso=2_000, head_rays=256, torso_rays=256, coarse=12, fine=12, before=0.16, behind=0.16, side=80, rate=1e-3
 )  # fmt: skip
 QUICK = Schedule(
-    head=900, torso=350, head_rays=128, torso_rays=128, coarse=8, fine=8, before=0.16, behind=0.16, side=48, rate=1e-3
+    head=800, torso=250, head_rays=128, torso_rays=128, coarse=8, fine=8, before=0.16, behind=0.16, side=48, rate=1e-3
 )  # fmt: skip
