@@ -71,7 +71,7 @@ def choose(faces: Boxes, size: tuple[int, int], video: Path) -> Crop:
     face, most = float(np.median(faces[:, 2])), min(size)
     if size[0] == size[1] and face >= _WHOLE * most:
         return whole(size, "a square head shot already, kept whole")
-    held = reach(faces, size, hair=True)
+    held = full = reach(faces, size, hair=True)
     if max(held[2] - held[0], held[3] - held[1]) > most:
         held = reach(faces, size, hair=False)
     need = max(held[2] - held[0], held[3] - held[1])
@@ -88,7 +88,7 @@ def choose(faces: Boxes, size: tuple[int, int], video: Path) -> Crop:
         )
     middle = np.median(faces[:, :2] + faces[:, 2:] / 2, axis=0)
     x = _place(middle[0] - side / 2, held[0], held[2], side, size[0])
-    y = _place(middle[1] - _MIDDLE * side, held[1], held[3], side, size[1])
+    y = _place(min(middle[1] - _MIDDLE * side, full[1]), held[1], held[3], side, size[1])  # hair before torso
     return Crop(x, y, side, side, f"square {side}×{side} at ({x}, {y}) of {size[0]}×{size[1]}")
 
 

@@ -24,14 +24,14 @@ def save(path: Path, picture: Picture) -> None:
         Image.fromarray(picture).save(temporary, quality=QUALITY, subsampling=0)
 
 
-def taken(stills: Iterator[source.Still], chosen: NDArray[np.intp]) -> Iterator[tuple[int, source.Still]]:
-    """(id, frame) for each entry of ``chosen``, which rises; a frame may be taken several times."""
-    ends = np.searchsorted(chosen, np.arange(int(chosen[-1]) + 2))
+def taken(stills: Iterator[source.Still], chosen: NDArray[np.intp]) -> Iterator[tuple[range, source.Still]]:
+    """(ids, frame) for each frame that ``chosen``, which rises, holds; a frame may be taken several times."""
+    ends = np.searchsorted(chosen, np.arange(int(chosen[-1]) + 2)).tolist()
     for still in stills:
         if still.index > chosen[-1]:
             return
-        for i in range(int(ends[still.index]), int(ends[still.index + 1])):
-            yield i, still
+        if ids := range(ends[still.index], ends[still.index + 1]):
+            yield ids, still
 
 
 def cut(picture: Picture, box: tuple[int, int, int, int], size: tuple[int, int]) -> Picture:
@@ -54,11 +54,16 @@ def run(job: Job) -> Made:
     size = crop.target_size(*part, job.options.size, None if job.options.crop == "none" else crop.LARGEST)
     video, shown = job.options.video, int(job.facts("follow")["video_frames"])
 
-    def write(item: tuple[int, source.Still]) -> None:
-        if not job.image(item[0]).exists():
-            save(job.image(item[0]), cut(item[1].rgb(), box, size))
+    def write(
+        item: tuple[range, source.Still],
+    ) -> None:  # a frame is in one thread only: PyAV converts it with one state
+        missing = [job.image(i) for i in item[0] if not job.image(i).exists()]
+        if missing:
+            picture = cut(item[1].rgb(), box, size)
+            for path in missing:
+                save(path, picture)
 
-    for _ in job.track(each(write, taken(source.stills(video), chosen)), "frames", len(chosen)):
+    for _ in job.track(each(write, taken(source.stills(video), chosen)), "frames", len(np.unique(chosen))):
         pass
     as_is = len(chosen) == shown and (chosen == np.arange(shown)).all()
     rate = "25 fps as is" if as_is else f"{shown} frames brought to 25 fps"

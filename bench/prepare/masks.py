@@ -7,6 +7,7 @@ swaps them), and the inner mouth is what parser *or* face mesh see, with the tee
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -47,21 +48,23 @@ def without_islands(labels: Labels) -> Labels:
     """Components below the size limit take the nearest remaining label; a part's largest component stays if not a speck."""
     drop = np.zeros(labels.shape, bool)
     for part in np.flatnonzero(np.bincount(labels.ravel())):
-        _, parts, boxes, _ = cv2.connectedComponentsWithStats((labels == part).view(np.uint8), connectivity=4)
+        mask = (labels == part).view(np.uint8)
+        region = _window(cv2.boundingRect(mask))
+        _, parts, boxes, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask[region]), connectivity=4)
         sizes = boxes[:, cv2.CC_STAT_AREA].copy()
         sizes[0] = labels.size  # the surroundings, never dropped
         small = sizes < labels.size * (_SPECK if part in _FINE else _ISLAND)
         largest = 1 + sizes[1:].argmax()
         small[largest] = sizes[largest] < labels.size * _SPECK
         for k in np.flatnonzero(small):
-            window = _window(boxes[k])
-            drop[window] |= parts[window] == k
+            window = _window(boxes[k].tolist())
+            drop[region][window] |= parts[window] == k
     return refilled(labels, drop)
 
 
-def _window(box: NDArray[np.int32], margin: int = 0) -> tuple[slice, slice]:
-    """Rows and columns of a component's box."""
-    x, y, width, height = box[:4].tolist()
+def _window(box: Sequence[int], margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of a box (left, top, width, height, …)."""
+    x, y, width, height = box[:4]
     return slice(max(y - margin, 0), y + height + margin), slice(max(x - margin, 0), x + width + margin)
 
 
@@ -69,7 +72,7 @@ def refilled(labels: Labels, drop: Mask) -> Labels:
     """Dropped pixels take the label of the nearest kept one, which lies beside their component."""
     out = labels.copy()
     _, _, boxes, _ = cv2.connectedComponentsWithStats(drop.view(np.uint8), connectivity=8)
-    for box in boxes[1:]:
+    for box in boxes[1:].tolist():
         window = _window(box, margin=2)
         if drop[window].all():  # nothing is kept there: all of the frame is dropped
             continue
@@ -98,14 +101,21 @@ def grown(mask: Mask, steps: int) -> Mask:
 
 def teeth(picture: NDArray[np.uint8], labels: Labels, near: Mask) -> Mask:
     """Pixels inside ``near`` that are about as bright as the lips and hardly red."""
-    rgb = picture.astype(np.float32)
-    bright = rgb.max(-1)
-    red = (rgb[..., 0] - rgb[..., 1]) / np.maximum(bright, 1)
     lips, skin = classes.is_in(labels, LIPS), labels == classes.SKIN
     if not (lips.any() and skin.any()):
         return np.zeros(labels.shape, bool)
-    limit = max(share * np.median(red[part]) for share, part in zip(_REDNESS, (lips, skin), strict=True))
-    return near & (red < limit) & (bright > _LIGHT * np.median(bright[lips]))
+    (red_lips, bright_lips), (red_skin, _), (red, bright) = (_look(picture[part]) for part in (lips, skin, near))
+    limit = max(share * np.median(part) for share, part in zip(_REDNESS, (red_lips, red_skin), strict=True))
+    white = np.zeros(labels.shape, bool)
+    white[near] = (red < limit) & (bright > _LIGHT * np.median(bright_lips))
+    return white
+
+
+def _look(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(redness, brightness) of RGB pixels [N,3]."""
+    rgb = pixels.astype(np.float32)
+    bright = rgb.max(-1)
+    return (rgb[:, 0] - rgb[:, 1]) / np.maximum(bright, 1), bright
 
 
 def with_mouth(labels: Labels, picture: NDArray[np.uint8], points: Points) -> tuple[Labels, Mask]:

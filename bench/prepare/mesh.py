@@ -26,6 +26,13 @@ FILE = "mesh.npy"
 MOST_MISSED = 0.02
 """Share of frames without a face that is bridged from their neighbours; above it the video is refused."""
 
+_OPENINGS = ((13, 14), (159, 145), (386, 374))
+"""Points above and below: mouth, right eye, left eye."""
+_EYES = (33, 263)
+_STIRS = 0.02
+"""Way of an opening (5th to 95th percentile) over the eyes' distance, below which it doesn't move. Two photos, zoomed and
+shifted: at most 0.013; a real clip: mouth 0.17, and in no 1.2 s of it less than 0.042 for mouth and eyes together."""
+
 INNER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 """Contour of the inner lip, in order round it."""
 
@@ -38,6 +45,7 @@ def detect(job: Job) -> tuple[Mesh, NDArray[np.bool_]]:
     mesh = np.full((job.frames, POINTS, 3), np.nan, np.float32)
     with silent_stderr():
         model = FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True)
+        model.process(np.zeros((side, side, 3), np.uint8))  # its threads chatter while they start
     with model:
         quiet = True  # it chatters until it has seen a face
         pictures = each(lambda i: _square(job.image(i), side), range(job.frames))
@@ -70,6 +78,13 @@ def bridge(mesh: Mesh, found: NDArray[np.bool_]) -> Mesh:
     return flat.reshape(mesh.shape)
 
 
+def stir(mesh: Mesh) -> NDArray[np.float64]:
+    """[3] how far mouth and eyes open and close over time, in eye distances."""
+    apart = np.linalg.norm(mesh[:, _EYES[0]] - mesh[:, _EYES[1]], axis=-1)
+    ways = [np.linalg.norm(mesh[:, above] - mesh[:, below], axis=-1) / apart for above, below in _OPENINGS]
+    return np.array([np.ptp(np.percentile(way, (5, 95))) for way in ways])
+
+
 def load(job: Job) -> Mesh:
     """[T,478,3] mesh of every frame, pixels."""
     return np.load(job.work / FILE, allow_pickle=False)
@@ -85,7 +100,7 @@ def run(job: Job) -> Made:
     """Detect, bridge a few gaps, write the mesh and the landmarks.
 
     Raises:
-        DataError: no face in too many frames.
+        DataError: no face in too many frames, or one that doesn't move by itself.
     """
     mesh, found = detect(job)
     missed = np.flatnonzero(~found)
@@ -95,6 +110,10 @@ def run(job: Job) -> Made:
             f"{job.options.video}: no face in {len(missed)} of {len(mesh)} frames ({some}); cut them out of the video"
         )
     mesh = bridge(mesh, found)
+    if (stir(mesh) < _STIRS).all():
+        raise DataError(
+            f"{job.options.video}: a picture that is only moved: neither mouth nor eyes open or close in {len(mesh)} frames"
+        )
     with atomic_file(job.work / FILE) as temporary:
         np.save(temporary, mesh)
     for i, points in enumerate(mesh[:, MEDIAPIPE_TO_IBUG, :2]):

@@ -33,8 +33,8 @@ def doubled(times: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[
     lonely = same & ~np.append(False, same[:-1]) & ~np.append(same[1:], False)
     left = int((~lonely).sum())
     length = times[-1] + np.median(np.diff(times)) if len(times) > 1 else 0.0
-    none = np.zeros(len(times), bool)
-    if not lonely.any() or abs(left / max(length * FPS, 1e-9) - 1) > _TRUE_25:
+    none, wanted = np.zeros(len(times), bool), max(float(length) * FPS, 1e-9)
+    if abs(left - wanted) >= abs(len(times) - wanted) or abs(left / wanted - 1) > _TRUE_25:
         return none
     shown = times[~lonely]
     return none if np.abs(shown - np.arange(left) / FPS).max() > _DRIFT else lonely

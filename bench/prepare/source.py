@@ -25,7 +25,7 @@ _UPRIGHT = (1, 0, 0, 1)
 
 def broken(path: Path, error: Exception) -> DataError:
     """The error for a video that libav can't read."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
     return DataError(f"{path}: not a readable video ({reason}); it may be cut off: copy or export it again")
 
 

@@ -73,7 +73,7 @@ def cuda_watch(device: str) -> Watch:
 
     def begin() -> Callable[[], float]:
         stream = torch.cuda.current_stream(device)
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         first.record(stream)
 
         def end() -> float:

@@ -16,7 +16,7 @@ from methods.ahead import Ahead
 from methods.deformable.design import Design
 from methods.deformable.sample import Packed, Sample
 
-_FRAME_BYTES, _CANVAS_BYTES = 1_500_000_000, 500_000_000
+_FRAME_BYTES, _CANVAS_BYTES = 1_200_000_000, 500_000_000
 _PIXELS_512 = 512 * 512
 
 

@@ -111,8 +111,9 @@ class Packed:
 
     @property
     def bytes(self) -> int:
-        """Size in memory, nearly."""
-        return self.image.nbytes + self.masks.nbytes
+        """Size in memory, nearly; HuBERT's windows alone are 64 kB a frame."""
+        heard = (self.drivers.windows, self.drivers.expression, self.drivers.direct)
+        return self.image.nbytes + self.masks.nbytes + sum(t.nbytes for t in heard)
 
     @staticmethod
     def read(frame: Frame, design: Design, scale: float) -> Packed:

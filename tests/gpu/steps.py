@@ -74,11 +74,15 @@ def train(method: DeformableGaussians, subject: Subject, device: str, out: Path,
     )
 
 
-def assert_alike(got: Run, want: Run, *, loss: float, number: float, decibels: float) -> None:
-    """Relative bounds on each stage's mean loss and number of Gaussians, an absolute one on the PSNR.
+def assert_alike(got: Run, want: Run, *, start: float, loss: float, number: float, decibels: float) -> None:
+    """Relative bounds on the first losses of the mouth and face stage, on each stage's mean loss and number of Gaussians
+    at its end, an absolute one on the PSNR.
 
     Not step by step: a Gaussian that one device densifies and another doesn't sets two trainings on different ways.
     """
+    for name in ("mouth", "face"):
+        ours, theirs = got.losses[name][0], want.losses[name][0]
+        assert abs(ours - theirs) <= start * theirs, f"{name} begins with a loss of {ours:.4f} and {theirs:.4f}"
     for name in want.losses:
         ours, theirs = (np.mean(_last_third(run.losses[name])) for run in (got, want))
         assert abs(ours - theirs) <= loss * theirs, f"{name}: loss {ours:.4f} and {theirs:.4f}"

@@ -41,10 +41,8 @@ def run(backend, device, detached=0, count=2, channels=5):
     return image.detach().cpu().double(), alpha.detach().cpu().double(), info, grads
 
 
-@pytest.mark.parametrize("backend", ["gsplat", "gsplat-packed", "auto"])
-@pytest.mark.parametrize("detached", [0, 2, 5])
-def test_equals_the_cpu(backend, detached):
-    got, want = run(backend, "cuda", detached), run("torch", "cpu", detached)
+def pictures_agree(backend, device, detached):
+    got, want = run(backend, device, detached), run("torch", "cpu", detached)
     for a, b in zip(got[:2], want[:2], strict=True):
         error = (a - b).abs()
         # Fast maths may put an alpha on the other side of the 1/255 below which nothing is drawn: few pixels, by that much.
@@ -54,9 +52,8 @@ def test_equals_the_cpu(backend, detached):
         assert relative(a, b) < 1e-2, label
 
 
-@pytest.mark.parametrize("backend", ["gsplat", "gsplat-packed"])
-def test_info_equals_the_cpus(backend):
-    got, want = run(backend, "cuda")[2], run("torch", "cpu")[2]
+def info_agrees(backend, device):
+    got, want = run(backend, device)[2], run("torch", "cpu")[2]
     seen = (want["radii"] > 0) & (got["radii"] > 0)
     assert got["radii"].dtype == torch.int32
     assert ((got["radii"] - want["radii"]).abs() <= 1).float().mean() > 0.999  # ceilings may fall otherwise
@@ -64,20 +61,35 @@ def test_info_equals_the_cpus(backend):
     assert relative(got["depths"][seen], want["depths"][seen]) < 1e-5
 
 
-@pytest.mark.parametrize("backend", ["gsplat", "gsplat-packed"])
-def test_nothing_to_see(backend):
+def sees_nothing(backend, device):
     for n in (0, 7):
-        leaves = [t.cuda() for t in cloud(n, 3)]
+        leaves = [t.to(device) for t in cloud(n, 3)]
         leaves[0][:, 2] -= 20
         leaves = [t.requires_grad_() for t in leaves]
-        behind = torch.tensor([[0.2, 0.4, 0.6]], device="cuda", requires_grad=True)
-        view = [t.cuda() for t in cameras(33, 20)]
+        behind = torch.tensor([[0.2, 0.4, 0.6]], device=device, requires_grad=True)
+        view = [t.to(device) for t in cameras(33, 20)]
         image, alpha, info = rasterize(*leaves, *view, 33, 20, backgrounds=behind, backend=backend)
         image.sum().backward()
         assert torch.allclose(image, behind.expand(1, 20, 33, 3))
         assert (alpha == 0).all()
         assert (info["radii"] == 0).all()
         assert info["means2d"].shape == (1, n, 2)
+
+
+@pytest.mark.parametrize("backend", ["gsplat", "gsplat-packed", "auto"])
+@pytest.mark.parametrize("detached", [0, 2, 5])
+def test_equals_the_cpu(backend, detached):
+    pictures_agree(backend, "cuda", detached)
+
+
+@pytest.mark.parametrize("backend", ["gsplat", "gsplat-packed"])
+def test_info_equals_the_cpus(backend):
+    info_agrees(backend, "cuda")
+
+
+@pytest.mark.parametrize("backend", ["gsplat", "gsplat-packed"])
+def test_nothing_to_see(backend):
+    sees_nothing(backend, "cuda")
 
 
 def test_float64_goes_to_the_twin():

@@ -78,6 +78,18 @@ def test_a_photo(tmp_path, ada):
     assert "still picture: nothing moves" in refusal(write_video(tmp_path / "photo.mp4", ada[:1] * 40))
 
 
+def test_a_photo_that_is_zoomed(tmp_path, ada):
+    film = []
+    for k in range(30):
+        margin = 0.4 * k
+        film.append(
+            np.asarray(Image.fromarray(ada[0]).resize((256, 256), 2, (margin, margin, 256 - margin, 256 - margin)))
+        )
+    clip = write_video(tmp_path / "zoom.mp4", film)
+    with pytest.raises(DataError, match="only moved: neither mouth nor eyes open or close in 30 frames"):
+        made(options(clip), "follow", "frames", "mesh")
+
+
 def test_no_face(tmp_path):
     assert "no face in 4 pictures from frame 0 to 15" in refusal(write_video(tmp_path / "noise.mp4", noise(20)))
 
@@ -136,6 +148,14 @@ def test_variable_rate(tmp_path, ada):
     assert job.frames == len(chosen) == round((times[-1] - times[0]) / 40 + 0.5)
     assert np.abs(shown - np.arange(len(chosen)) / 25).max() < 0.036
     assert (job.root / f"ori_imgs/{job.frames - 1}.jpg").exists()
+
+
+def test_a_slow_video_shows_pictures_several_times(tmp_path, ada):
+    job = made(options(write_video(tmp_path / "slow.mp4", ada, rate=10)), "follow", "frames")
+    assert job.frames == 98
+    shown = [job.image(i).read_bytes() for i in range(98)]
+    assert [shown.index(one) for one in shown[:8]] == [0, 0, 2, 2, 4, 4, 4, 7]
+    assert len(set(shown)) == 40
 
 
 def test_25_stretched_to_30_shows_each_picture_once(tmp_path, ada):
@@ -227,6 +247,8 @@ def test_the_square_holds_a_head_that_moves():
     assert kept.y + kept.height >= bottom
     assert kept.width == kept.height
     assert kept.width % 2 == 0
+    tall = crop.choose(np.array([[110, 180, 228, 228.0]]), (446, 512), Path("v.mp4"))
+    assert (tall.x, tall.y, tall.width) == (0, 32, 446)  # not all of it fits: the hair's top is kept
     at_edge = crop.choose(boxes - [500, 400, 0, 0], (1920, 1080), Path("v.mp4"))
     assert (at_edge.x, at_edge.y) == (0, 0)
     with pytest.raises(DataError, match="moves over 1500 px, a square of the picture has 1080"):
@@ -253,6 +275,9 @@ def test_only_a_pattern_of_doubled_frames_is_taken_out():
     change[5::6] = 0.0
     assert rate.doubled(times, change).sum() == 10
     assert rate.schedule(times, change)[:7].tolist() == [0, 1, 2, 3, 4, 6, 7]
+    once = np.full(400, 2.0)
+    once[256] = 0.0
+    assert rate.schedule(np.arange(400) / 25, once).tolist() == list(range(400))
     change[10:40] = 0.0  # a pause in which nothing moves is no pattern
     assert not rate.doubled(times, change).any()
     assert not rate.doubled(np.arange(60) / 25, np.where(np.arange(60) % 6 == 5, 0.0, 2.0)).any()

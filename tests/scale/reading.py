@@ -1,4 +1,4 @@
-"""Reads a subject as a training does, and nothing else: ``python reading.py FOLDER FRAME_BYTES CANVAS_BYTES EPOCHS``.
+"""Reads a subject as a training does, and nothing else: ``python reading.py FOLDER FRAME_BYTES CANVAS_BYTES EPOCHS HEAD_START``.
 
 Prints as JSON the largest resident set in bytes before the first frame and at the end, and the bytes read. A process of
 its own, so that the peak is this reading's.
@@ -39,15 +39,17 @@ def epoch(data: TrainingData, epochs: float, half: bool, canvas: bool, seed: int
     return total
 
 
-def read(root: Path, epochs: float) -> dict[str, int]:
-    """All stages' reading, with what a short preset does besides: nets scaled to all frames, a visual hull."""
+def read(root: Path, epochs: float, head_start: bool) -> dict[str, int]:
+    """All stages' reading; with ``head_start`` also a short preset's, before each branch: all drivers, a visual hull."""
     design, subject = Degstalk.design, Subject(root)
     data = TrainingData(subject.for_training(), design, "cpu")
     _ = data.extent, data.blink, data.lips_part, data.mouth_height, data.has_mouth
     before = _peak_memory("cpu")
-    MouthStage(data, QUICK.mouth, MouthField(design, data.audio_channels), None, 0)
+    if head_start:
+        MouthStage(data, QUICK.mouth, MouthField(design, data.audio_channels), None, 0)
     total = epoch(data, epochs, half=False, canvas=False, seed=0)
-    FaceStage(data, QUICK.face, FaceField(design, data.audio_channels, data.expression_width), None, 0)
+    if head_start:
+        FaceStage(data, QUICK.face, FaceField(design, data.audio_channels, data.expression_width), None, 0)
     total += epoch(data, epochs, half=True, canvas=False, seed=1)
     total += epoch(data, epochs, half=False, canvas=True, seed=2)
     return {"before": before, "peak": _peak_memory("cpu"), "read": total, "frames": len(data.ids)}
@@ -55,4 +57,4 @@ def read(root: Path, epochs: float) -> dict[str, int]:
 
 if __name__ == "__main__":
     module._FRAME_BYTES, module._CANVAS_BYTES = int(sys.argv[2]), int(sys.argv[3])
-    print(json.dumps(read(Path(sys.argv[1]), float(sys.argv[4]))))
+    print(json.dumps(read(Path(sys.argv[1]), float(sys.argv[4]), sys.argv[5] == "yes")))

@@ -165,13 +165,12 @@ class OfflineParser:
         look = self._look(picture, points)
         kinds = self._colours.judged(look.bins, look.prior)
         guide = look.picture.astype(np.float32) / 255  # edges follow the picture's
-        smooth = [cv2.ximgproc.guidedFilter(guide, kind, 4, 1e-3) for kind in kinds]
+        smooth = cv2.split(cv2.ximgproc.guidedFilter(guide, cv2.merge(tuple(kinds)), 4, 1e-3))
         *large, body = [cv2.resize(p, picture.size, interpolation=cv2.INTER_LINEAR) for p in (*smooth, look.person)]
         hair, skin, cloth = large
-        kinds = np.where(
-            hair >= np.maximum(skin, cloth), HAIR, np.where(skin >= cloth, SKIN, CLOTH)
-        )  # numpy's argmax is slow
-        return composed(kinds, body > 0.5, points, picture.size)
+        which = np.where(skin >= cloth, SKIN, CLOTH)  # as argmax, which is slow along this axis
+        which[hair >= np.maximum(skin, cloth)] = HAIR
+        return composed(which, body > 0.5, points, picture.size)
 
     def _look(self, picture: Image.Image, points: Points) -> _Look:
         little, few = small(picture, points)
