@@ -100,12 +100,13 @@ class Schedule:
     gain: float = 1.0
     """Multiplies the learning rate of the nets (short presets)."""
     focus: float = 0.0
-    """Share of the head stage's rays that go through the box around the face; the rest anywhere (short presets)."""
+    """Share of the head stage's rays that go through the box around the face, and as many through the lips' square; the rest
+    anywhere (short presets)."""
 
 
 QUICK = Schedule(
-    head=1_500, lips=200, torso=400, rays=2_048, grid_side=64, grid_every=32, ema_every=50, hull=True, gain=3.0, focus=0.5
+    head=1_500, lips=200, torso=400, rays=2_048, grid_side=64, grid_every=32, ema_every=50, hull=True, gain=3.0, focus=0.3
 )  # fmt: skip
 STANDARD = Schedule(
-    head=6_000, lips=800, torso=2_000, rays=4_096, grid_side=96, grid_every=64, ema_every=200, hull=True, gain=2.0, focus=0.3
+    head=6_000, lips=800, torso=2_000, rays=4_096, grid_side=96, grid_every=64, ema_every=200, hull=True, gain=2.0, focus=0.2
 )  # fmt: skip

@@ -149,14 +149,14 @@ class HeadStage(FieldStage):
         return {"loss": float(loss.detach()), "psnr": float(-10 * error.clamp_min(1e-10).log10())}
 
     def _pixels(self, packed: Packed) -> Tensor:
-        """[R] drawn with replacement, a part of them around the face."""
-        near = int(self.schedule.focus * self.schedule.rays)
-        every = self.data.width * self.data.height
-        pixels = torch.randint(every, (self.schedule.rays - near,), generator=self.generator)
-        if not near:
-            return pixels
-        around = rays.box_pixels(self.data.width, packed.face)
-        return torch.cat([around[torch.randint(len(around), (near,), generator=self.generator)], pixels])
+        """[R] drawn with replacement, a part of them around the face and as many around the lips."""
+        near, width = int(self.schedule.focus * self.schedule.rays), self.data.width
+        every = width * self.data.height
+        drawn = [torch.randint(every, (self.schedule.rays - 2 * near,), generator=self.generator)]
+        for box in (packed.face, packed.lips) if near else ():
+            around = rays.box_pixels(width, box)
+            drawn.append(around[torch.randint(len(around), (near,), generator=self.generator)])
+        return torch.cat(drawn)
 
     def _loss(self, it: int, done: float, packed: Packed, rendered: Rendered, target: Tensor, pixels: Tensor) -> Tensor:
         kinds, regions = self.design.losses, self.regions(packed, pixels)
