@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from threading import Lock
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,8 @@ from bench.prepare.contours import Points
 from bench.prepare.parsers import Choice, Labels, resized
 
 
-def interpreter(path: Path) -> Any:
-    """A loaded model.
+def interpreter(path: Path, threads: int | None = None) -> Any:
+    """A loaded model, run by so many threads (None: as many as there are cores).
 
     Raises:
         AbsentError: LiteRT is not installed.
@@ -35,7 +35,7 @@ def interpreter(path: Path) -> Any:
         ) from error
     try:
         with silent_stderr():
-            model = Interpreter(str(path), num_threads=os.cpu_count())
+            model = Interpreter(str(path), num_threads=threads or os.cpu_count())
             model.allocate_tensors()
     except (ValueError, RuntimeError, OSError) as error:
         raise DataError(f"{path}: not a .tflite model ({str(error).splitlines()[0]}); download it again") from error
@@ -53,21 +53,26 @@ class TfliteParser:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
         self._path = path = choice.file
-        self._model = interpreter(path)
-        entry, answer = self._model.get_input_details()[0], self._model.get_output_details()[0]
+        self._own = local()  # a model for each thread that parses: as many frames at once as there are cores
+        model = self._model()
+        entry, answer = model.get_input_details()[0], model.get_output_details()[0]
         self.side = int(entry["shape"][1])
         if list(entry["shape"]) != [1, self.side, self.side, 3] or entry["dtype"] is not np.float32:
             raise DataError(f"{path}: input {list(entry['shape'])}, expected float32 [1, S, S, 3]; see docs/prepare.md")
-        self._in, self._out, self._turn = entry["index"], answer["index"], Lock()
+        self._in, self._out = entry["index"], answer["index"]
+
+    def _model(self) -> Any:
+        if not hasattr(self._own, "model"):
+            self._own.model = interpreter(self._path, threads=1)
+        return self._own.model
 
     def __call__(self, picture: Image.Image, points: Points) -> Labels:
         """See :class:`bench.prepare.parsers.FaceParser`; the mesh is not looked at."""
         little = picture.convert("RGB").resize((self.side, self.side), Image.Resampling.BICUBIC)
-        entry = ((np.asarray(little, np.float32) - 128) / 128)[None]
-        with self._turn:  # frames are parsed by several threads
-            self._model.set_tensor(self._in, entry)
-            self._model.invoke()
-            ids = np.squeeze(self._model.get_tensor(self._out))
+        model = self._model()
+        model.set_tensor(self._in, ((np.asarray(little, np.float32) - 128) / 128)[None])
+        model.invoke()
+        ids = np.squeeze(model.get_tensor(self._out))
         if ids.shape != (self.side, self.side) or ids.min() < 0 or ids.max() >= classes.CLASSES:
             raise DataError(f"{self._path}: output {ids.shape}, expected class ids 0–18 per pixel; see docs/prepare.md")
         return resized(ids.astype(np.uint8), picture.size)
