@@ -99,7 +99,13 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
                 what = "sound only" if container.streams.audio else "no video stream"
                 raise DataError(f"{path}: no pictures in it ({what}); give a video file")
             moving[0].thread_type = "AUTO"
-            yield container, moving[0]
+            try:
+                yield container, moving[0]
+            finally:
+                # Decoding threads that log want Python's lock, and closing a decoder waits for them while it holds that
+                # lock; flushing waits without it.
+                if moving[0].codec_context.is_open:
+                    moving[0].codec_context.flush_buffers()
     except (av.FFmpegError, OSError) as error:
         raise broken(path, error) from error
 

@@ -1,5 +1,7 @@
 """Any video goes in: rates, rotation, size, crop; and what is refused, each in one line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -234,6 +236,17 @@ def test_wide_pixels_are_made_square(tmp_path, ada):
     still = next(source.stills(clip))
     assert still.size == (256, 256)
     assert still.rgb().shape == (256, 256, 3)
+
+
+def test_leaving_off_never_hangs(tmp_path):
+    """Decoding threads that log while the file is closed: this hung for good."""
+    clip = write_video(tmp_path / "clip.mp4", noise(30, 640, 360))
+    code = (
+        "import sys, av; from pathlib import Path; from bench.prepare import source; av.logging.set_level(av.logging.DEBUG)\n"
+        "for k in range(40):\n"
+        "    stills = source.stills(Path(sys.argv[1])); [next(stills) for _ in range(2 + k % 5)]; del stills"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(clip)], timeout=60, capture_output=True).returncode == 0
 
 
 def test_the_square_holds_a_head_that_moves():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from threading import local
+from threading import Lock, local
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from bench.errors import AbsentError, DataError
 from bench.landmarks import silent_stderr
 from bench.prepare.contours import Points
 from bench.prepare.parsers import Choice, Labels, resized
+
+_ONE_AT_A_TIME = Lock()
+"""The terminal is silenced for the whole process: two threads would each restore what the other had set."""
 
 
 def interpreter(path: Path, threads: int | None = None) -> Any:
@@ -34,7 +37,7 @@ def interpreter(path: Path, threads: int | None = None) -> Any:
             f"{path.name} needs ai-edge-litert ({error}): pip install 'talkbench[parser]', or --parser mesh"
         ) from error
     try:
-        with silent_stderr():
+        with _ONE_AT_A_TIME, silent_stderr():
             model = Interpreter(str(path), num_threads=threads or os.cpu_count())
             model.allocate_tensors()
     except (ValueError, RuntimeError, OSError) as error:
