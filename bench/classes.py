@@ -93,6 +93,11 @@ def hair(labels: NDArray[np.uint8], ears: bool) -> Mask:
     return is_in(labels, (HAIR,) + (EARS if ears else ()))
 
 
+def head(labels: NDArray[np.uint8]) -> Mask:
+    """What the radiance fields' scripts call the head: face, ears, inner mouth, hair (spec_ernerf §2.2)."""
+    return face(labels, ears=True) | hair(labels, ears=False) | (labels == INNER_MOUTH)
+
+
 def neck(labels: NDArray[np.uint8]) -> Mask:
     """Neck and necklace."""
     return is_in(labels, (NECK, NECKLACE))

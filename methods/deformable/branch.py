@@ -24,8 +24,6 @@ _OPACITY_FLOOR = (0.05, 0.25)
 _CUBE = 0.1
 _HULL_HALF = (0.3, 0.3, 0.1)
 _HULL_VIEWS = 9
-_STATISTICS = 1000
-"""Frames, evenly spaced, that the nets' starting statistics are taken of: all of a long video would not fit in memory."""
 
 
 class BranchStage(Stage):
@@ -104,8 +102,9 @@ class BranchStage(Stage):
 
     def _standardise(self) -> None:
         """Start the field's nets from the training frames' own statistics."""
-        picks = self.data.ids[:: -(-len(self.data.ids) // _STATISTICS)]
-        drivers = [Drivers.of(self.design, self.data.subject.frame(i), self.data.device) for i in picks]
+        drivers = [
+            Drivers.of(self.design, self.data.subject.frame(i), self.data.device) for i in initial.spread(self.data.ids)
+        ]
         initial.standardise_audio(self.field.audio_net, torch.stack([d.windows for d in drivers]))
         if isinstance(self.field, FaceField) and self.design.coefficients:
             initial.standardise_mlp(self.field.expression_net, torch.stack([d.expression for d in drivers]))

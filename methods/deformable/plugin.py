@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
 from bench import threads
 from bench.contract import Conditioning, MethodInfo, Preset, TrainTask
 from bench.errors import BenchWarning, DataError, RecordError, UsageError
 from bench.inspection import Inspection, InspectTask
-from bench.paths import atomic_file, write_text
 from bench.variants import Variant
 from methods.backends import backends
 from methods.deformable.data import TrainingData
@@ -30,8 +28,10 @@ from methods.deformable.mouth import MouthStage
 from methods.deformable.render import composite, draw
 from methods.deformable.sample import Drivers, View
 from methods.gaussians.cloud import GaussianCloud
+from methods.training import checkpoint as checkpoints
 from methods.training.perceptual import PatchLoss
 from methods.training.stage import load_module, read_tensors, under
+from methods.training.variants import varied
 
 _FORMAT = 2
 
@@ -55,19 +55,9 @@ class DeformableGaussians:
 
     def variant(self, variant: Variant) -> DeformableGaussians:
         """The same with its design changed."""
-        changed = type(self)()
-        for key in variant.keys:
-            changed.design = replace(changed.design, **self.switches[key])
-        design = changed.design
-        if not (design.hair_canvas or design.rim):
-            raise UsageError(f"{design.name}[{variant}]: without hair in the canvas there is no rim to leave out")
-        changed.info = replace(
-            self.info,
-            sees=design.sees,
-            canvas=design.canvas_words,
-            summary=f"{self.info.summary}; variant {variant}",
-            published={},
-        )
+        changed = varied(self, variant)
+        if not (changed.design.hair_canvas or changed.design.rim):
+            raise UsageError(f"{self.design.name}[{variant}]: without hair in the canvas there is no rim to leave out")
         return changed
 
     def libraries(self, device: str) -> dict[str, str]:
@@ -127,9 +117,7 @@ class DeformableGaussians:
         return inspect_checkpoint(self.load(task.checkpoint, task.device), task)
 
     def _write(self, task: TrainTask, fuse: FuseStage, widths: Widths, lpips_state: str) -> None:
-        """The model first, its card last: the card's presence means that the model is whole."""
-        with atomic_file(task.out / "model.safetensors") as temporary:
-            save_file({k: v.detach().cpu().contiguous() for k, v in fuse.model().items()}, temporary)
+        """See :func:`methods.training.checkpoint.write`."""
         card = {
             "format": _FORMAT,
             "design": asdict(self.design),
@@ -140,9 +128,7 @@ class DeformableGaussians:
             "gaussians": {"face": len(fuse.face), "mouth": len(fuse.mouth)},
             "lpips_loss": lpips_state,
         }
-        write_text(task.out / "model.json", json.dumps(card, indent=1) + "\n")
-        for stage in ("mouth", "face", "fuse"):
-            (task.out / f"{stage}.safetensors").unlink(missing_ok=True)
+        checkpoints.write(task.out, fuse.model(), card, ("mouth", "face", "fuse"))
 
 
 class GaussianRenderer:
@@ -153,15 +139,11 @@ class GaussianRenderer:
         tensors = {k: v.to(device) for k, v in read_tensors(checkpoint / "model.safetensors").items()}
         self.mouth_field = MouthField(design, widths.audio_channels).to(device).eval()
         self.face_field = FaceField(design, widths.audio_channels, widths.expression).to(device).eval()
-        try:
+        with checkpoints.fitting(checkpoint):
             load_module("mouth_field", self.mouth_field, None, tensors)
             load_module("face_field", self.face_field, None, tensors)
             self.mouth = GaussianCloud.from_state(under("mouth", tensors))
             self.face = GaussianCloud.from_state(under("face", tensors))
-        except (KeyError, RuntimeError) as error:
-            raise RecordError(
-                f"{checkpoint}/model.safetensors doesn't fit its model.json ({error}); train again"
-            ) from error
         for cloud in (self.mouth, self.face):
             cloud.trainable(set())
         with torch.no_grad():

@@ -12,6 +12,15 @@ _LEAST = 0.05
 """Smallest deviation that is scaled up to 1: a net whose input hardly ever changes must not be amplified without bound."""
 
 
+MOST = 1000
+"""Frames that statistics are taken of, at most."""
+
+
+def spread(ids: list[int]) -> list[int]:
+    """At most :data:`MOST` of the ids, evenly spaced: all of a long video would not fit in memory."""
+    return ids[:: -(-len(ids) // MOST)]
+
+
 @torch.no_grad()
 def standardise_audio(net: AudioNet, windows: Tensor) -> None:
     """Make each channel of each layer zero in mean and one in deviation over ``windows`` [n,8,C,L].

@@ -108,8 +108,7 @@ class TrainingData:
 
     def head_mask(self, position: int) -> NDArray[np.bool_]:
         """[H,W] what the head field draws: face, ears and hair."""
-        labels = self.subject.frame(self.ids[position]).labels
-        return classes.face(labels, ears=True) | classes.hair(labels, ears=False) | (labels == classes.INNER_MOUTH)
+        return classes.head(self.subject.frame(self.ids[position]).labels)
 
     def _read(self, frame_id: int) -> Packed:
         return Packed.read(self.subject.frame(frame_id), self.design)

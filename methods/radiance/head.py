@@ -124,8 +124,7 @@ class HeadStage(FieldStage):
         grid = OccupancyGrid(schedule.grid_side, open_cells(data, schedule)).to(data.device)
         field = field.to(data.device)
         if schedule.hull and isinstance(field.audio_net, AudioNet):
-            picks = data.ids[:: -(-len(data.ids) // 1000)]  # all of a long video would not fit in memory
-            windows = torch.stack([torch.from_numpy(data.subject.frame(i).audio) for i in picks])
+            windows = torch.stack([torch.from_numpy(data.subject.frame(i).audio) for i in initial.spread(data.ids)])
             initial.standardise_audio(field.audio_net, windows.to(data.device))
         optimizer = torch.optim.AdamW(field.parameter_groups(schedule.gain), betas=(0.0, 0.99), eps=1e-8, fused=True)  # type: ignore[arg-type]
         rates = [group["lr"] for group in optimizer.param_groups]

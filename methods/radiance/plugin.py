@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 
 from bench import threads
 from bench.contract import Conditioning, MethodInfo, Preset, TrainTask
 from bench.errors import DataError, RecordError
-from bench.paths import atomic_file, write_text
 from bench.variants import Variant
 from methods.backends import backends
 from methods.fields.occupancy import OccupancyGrid
@@ -29,8 +27,10 @@ from methods.radiance.head import HeadStage
 from methods.radiance.lips import LipsStage
 from methods.radiance.render import render
 from methods.radiance.torso import TorsoField, TorsoStage
+from methods.training import checkpoint as checkpoints
 from methods.training.perceptual import PatchLoss
 from methods.training.stage import load_module, module_state, read_tensors
+from methods.training.variants import varied
 
 _FORMAT = 1
 _CHUNK = 2**15
@@ -57,17 +57,7 @@ class RadianceMethod:
 
     def variant(self, variant: Variant) -> RadianceMethod:
         """The same with its design changed."""
-        changed = type(self)()
-        for key in variant.keys:
-            changed.design = replace(changed.design, **self.switches[key])
-        changed.info = replace(
-            self.info,
-            sees=changed.design.sees,
-            canvas=changed.design.canvas_words,
-            summary=f"{self.info.summary}; variant {variant}",
-            published={},
-        )
-        return changed
+        return varied(self, variant)
 
     def libraries(self, device: str) -> dict[str, str]:
         """What encodes, decodes and composites on ``device``."""
@@ -94,9 +84,7 @@ class RadianceMethod:
         self._write(task, _model(head, torso, self.design), shape, lpips_state)
 
     def _write(self, task: TrainTask, tensors: dict[str, Tensor], shape: Shape, lpips_state: str) -> None:
-        """The model first, its card last: the card's presence means that the model is whole."""
-        with atomic_file(task.out / "model.safetensors") as temporary:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
+        """See :func:`methods.training.checkpoint.write`."""
         card = {
             "format": _FORMAT,
             "design": asdict(self.design),
@@ -106,9 +94,7 @@ class RadianceMethod:
             "audio_kind": task.subject.audio_kind,
             "lpips_loss": lpips_state,
         }
-        write_text(task.out / "model.json", json.dumps(card, indent=1) + "\n")
-        for stage in ("head", "lips", "torso"):
-            (task.out / f"{stage}.safetensors").unlink(missing_ok=True)
+        checkpoints.write(task.out, tensors, card, ("head", "lips", "torso"))
 
     def load(self, checkpoint: Path, device: str) -> RadianceRenderer:
         """Open a checkpoint folder.
@@ -149,15 +135,11 @@ class RadianceRenderer:
         self.field = RadianceField(design, shape.audio_form, shape.frames).to(device).eval()
         self.torso = TorsoField(shape.frames).to(device).eval() if design.torso else None
         grid = OccupancyGrid(shape.grid_side).to(device)
-        try:
+        with checkpoints.fitting(checkpoint):
             load_module("field", self.field, None, tensors)
             grid.density.copy_(tensors["grid.density"])
             if self.torso is not None:
                 load_module("torso", self.torso, None, tensors)
-        except (KeyError, RuntimeError) as error:
-            raise RecordError(
-                f"{checkpoint}/model.safetensors doesn't fit its model.json ({error}); train again"
-            ) from error
         self.occupied = grid.occupied
 
     def render(self, conditioning: Sequence[Conditioning]) -> Iterator[NDArray[np.float32]]:

@@ -84,7 +84,7 @@ class TrainingData:
     def _read(self, frame_id: int) -> Packed:
         frame = self.subject.frame(frame_id)
         labels = frame.labels
-        head = classes.face(labels, ears=True) | classes.hair(labels, ears=False) | (labels == classes.INNER_MOUTH)
+        head = classes.head(labels)
         whole = frame.background_pasted
         alone = np.where(head[..., None], whole, self.subject.background)
         mask = _face_rectangle(frame, self.scale, (self.height, self.width)).reshape(-1)

@@ -11,12 +11,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
 from bench import threads
 from bench.contract import Conditioning, MethodInfo, Preset, TrainTask
 from bench.errors import DataError, RecordError
-from bench.paths import atomic_file, write_text
 from bench.subject import Camera
 from methods.baselines.adnerf.data import TrainingData
 from methods.baselines.adnerf.design import PAPER, QUICK, STANDARD, Schedule
@@ -24,6 +22,7 @@ from methods.baselines.adnerf.head import HeadStage
 from methods.baselines.adnerf.nets import AUDIO, POSE, Listener
 from methods.baselines.adnerf.render import Layer, Pair, Span, camera_rays, look
 from methods.baselines.adnerf.torso import TorsoStage, torso_condition
+from methods.training import checkpoint as checkpoints
 from methods.training.stage import load_module, module_state, read_tensors
 
 _FORMAT = 1
@@ -78,15 +77,10 @@ class AdNerf:
             **module_state("listener", head.listener, None),
             **module_state("torso", torso.pair, None),
         }
-        with atomic_file(task.out / "model.safetensors") as temporary:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
         card = Card(channels, data.scale, data.span, tuple(torso.still.viewmat.reshape(-1).tolist()))
         facts = {"schedule": asdict(schedule), "seed": task.seed, "audio_kind": task.subject.audio_kind}
-        write_text(
-            task.out / "model.json", json.dumps({"format": _FORMAT, "method": "ad-nerf", **asdict(card), **facts}, indent=1) + "\n"
-        )  # fmt: skip
-        for stage in ("head", "torso"):
-            (task.out / f"{stage}.safetensors").unlink(missing_ok=True)
+        described = {"format": _FORMAT, "method": "ad-nerf", **asdict(card), **facts}
+        checkpoints.write(task.out, tensors, described, ("head", "torso"))
 
     def load(self, checkpoint: Path, device: str) -> AdNerfRenderer:
         """Open a checkpoint folder.
@@ -114,13 +108,9 @@ class AdNerfRenderer:
         tensors = {k: v.to(device) for k, v in read_tensors(checkpoint / "model.safetensors").items()}
         self.head, self.torso = Pair(AUDIO).to(device).eval(), Pair(AUDIO + POSE).to(device).eval()
         self.listener = Listener(card.channels).to(device).eval()
-        try:
+        with checkpoints.fitting(checkpoint):
             for name, module in (("head", self.head), ("torso", self.torso), ("listener", self.listener)):
                 load_module(name, module, None, tensors)
-        except (KeyError, RuntimeError) as error:
-            raise RecordError(
-                f"{checkpoint}/model.safetensors doesn't fit its model.json ({error}); train again"
-            ) from error
         self.still = np.array(card.still, np.float32).reshape(4, 4)
 
     def render(self, conditioning: Sequence[Conditioning]) -> Iterator[NDArray[np.float32]]:
