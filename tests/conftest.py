@@ -18,6 +18,7 @@ os.environ.setdefault(
     "BENCH_CACHE", "off"
 )  # tests leave nothing in the user's cache; those of the cache have their own
 _PLUGINS = Path(__file__).parent / "plugins"
+_DATA = Path(__file__).resolve().parents[2] / "shared/data"
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +48,22 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     registry._entries.cache_clear()
     yield
     registry._entries.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def obama() -> Path:
+    """Folder of the Obama sample beside the checkout; its pictures never enter the repository."""
+    folder = _DATA / "obama_sample"
+    if not (folder / "obama_256.mp4").exists():
+        pytest.skip(f"no real sample: {folder} is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parser() -> Path:
+    """The face parser beside the checkout."""
+    model = _DATA / "weights/bisenetv2_celebamaskhq_448_int8.tflite"
+    if not model.exists():
+        pytest.skip(f"no face parser: {model} is absent")
+    pytest.importorskip("ai_edge_litert", reason="pip install 'talkbench[parser]'")
+    return model

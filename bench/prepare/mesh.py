@@ -33,9 +33,6 @@ _STIRS = 0.02
 """Way of an opening (5th to 95th percentile) over the eyes' distance, below which it doesn't move. Two photos, zoomed and
 shifted: at most 0.013; a real clip: mouth 0.17, and in no 1.2 s of it less than 0.042 for mouth and eyes together."""
 
-INNER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
-"""Contour of the inner lip, in order round it."""
-
 
 def detect(job: Job) -> tuple[Mesh, NDArray[np.bool_]]:
     """([T,478,3] in pixels: x right, y down, z away from the camera; [T] whether a face was found)."""

@@ -17,6 +17,7 @@ from methods.fields.audio import AUDIO_DIM, AudioAttention, AudioNet
 from methods.fields.mlp import Mlp
 from methods.fields.triplane import TriplaneEncoder
 from methods.gaussians.deform import Motion
+from methods.training.groups import field_groups
 
 BOUND = 0.15
 _LEVELS = 12
@@ -67,16 +68,8 @@ class _Field(nn.Module):
         return (encoded, embedding) if embedding.shape[1] and self.shift is None else (encoded,)
 
     def parameter_groups(self, gain: float) -> list[dict[str, object]]:
-        """AdamW groups: grids with AdamW's default decay, nets without, audio attention with 1e-4 (§3 of the specs)."""
-        grids = list(self.encoder.parameters())
-        attention = list(self.audio_attention_net.parameters())
-        taken = {id(p) for p in grids + attention}
-        nets = [p for p in self.parameters() if id(p) not in taken]
-        return [
-            {"params": grids, "lr": 5e-3, "weight_decay": 0.01},
-            {"params": nets, "lr": 5e-4 * gain, "weight_decay": 0.0},
-            {"params": attention, "lr": 2.5e-3, "weight_decay": 1e-4},
-        ]
+        """AdamW groups; ``gain`` multiplies the nets' rate."""
+        return field_groups(self, 5e-3, gain)
 
 
 class FaceField(_Field):

@@ -14,6 +14,7 @@ from methods.fields.hashgrid import HashGrid3
 from methods.fields.mlp import Mlp
 from methods.fields.triplane import TriplaneEncoder
 from methods.radiance.design import Design
+from methods.training.groups import field_groups
 
 LEVELS, BASE, DESIRED, LOG2_TABLE = 12, 64, 512, 14
 GEOMETRY, CODE = 64, 4
@@ -146,13 +147,5 @@ class RadianceField(nn.Module):
         return attention[:, 0] if attention.shape[1] == 1 else attention.norm(dim=1)
 
     def parameter_groups(self, gain: float) -> list[dict[str, object]]:
-        """AdamW groups: grids with AdamW's default decay, nets and codes without, audio attention with 1e-4."""
-        grids = list(self.encoder.parameters())
-        attention = list(self.audio_attention_net.parameters())
-        taken = {id(p) for p in grids + attention}
-        nets = [p for p in self.parameters() if id(p) not in taken]
-        return [
-            {"params": grids, "lr": 1e-2, "weight_decay": 0.01},
-            {"params": nets, "lr": 1e-3 * gain, "weight_decay": 0.0},
-            {"params": attention, "lr": 5e-3, "weight_decay": 1e-4},
-        ]
+        """AdamW groups; ``gain`` multiplies the nets' rate."""
+        return field_groups(self, 1e-2, gain)
