@@ -122,7 +122,7 @@ def test_fan_is_called_as_the_official_scripts_do(
     del sys.modules["face_alignment"]
     monkeypatch.setattr(landmarks, "installed_version", lambda name: "9.9")
     if without_network:
-        with pytest.raises(AbsentError, match=r"no network.*bench weights fetch fan-2dfan4 --from FILE"):
+        with pytest.raises(AbsentError, match=r"no network.*bench weights fetch fan-2dfan4"):
             landmarks.Fan()
         return
     detector = landmarks.Fan()
