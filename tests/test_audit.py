@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from bench import audit, catalogue, classes, plates, records, registry, video
+from bench.audit.measure import sample_of
 from bench.audit.picture import tinted
 from bench.cli.audit import command
 from bench.contract import Conditioning, MethodInfo
@@ -193,6 +194,14 @@ def test_the_cost_is_as_documented(toy_subject: Subject) -> None:
 
     audit.run_audit(info_of("ground_truth"), load, toy_subject, 6)
     assert sorted(renderer.count for renderer in loaded) == [4, 6, 6]
+
+
+def test_a_method_without_plates_is_spot_checked(toy_subject: Subject) -> None:
+    assert len(toy_subject.test_ids) == 6
+    assert len(audited(toy_subject, lambda item: np.zeros((64, 64, 3), np.uint8), "pose", count=32).ids) == 6
+    few = sample_of(info_of("pose"), range(100), 32)
+    assert (len(few), few[0], few[-1]) == (8, 0, 99)
+    assert len(sample_of(info_of("pose", "hair_canvas"), range(100), 32)) == 32
 
 
 def test_the_sample_is_spread_evenly(toy_subject: Subject) -> None:
