@@ -24,25 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import MethodError
+from bench.records import Backend
+from bench.seeable import SEEABLE
 from bench.subject import Camera, Frame, Subject
 from bench.variants import Variant, check_keys
 
 Preset = Literal["quick", "standard", "paper"]
 PRESETS: tuple[Preset, ...] = ("quick", "standard", "paper")
-
-SEEABLE: Mapping[str, str] = {
-    "pose": "camera of the frame (inverse head pose)",
-    "audio": "audio feature windows around the frame",
-    "expression": "expression, eyelid and shape coefficients of the whole face, mouth shapes included",
-    "action_units": "upper-face action units AU01, 04, 05, 06, 07, 45",
-    "upper_face": "seven upper-face blendshapes: five of the brows, two blinks",
-    "torso_canvas": "the frame's own torso and neck pixels over the static plate",
-    "hair_canvas": "the frame's own hair, ears, torso and surroundings, and a rim of its face",
-    "bare_hair_canvas": "the frame's own hair, ears, torso and surroundings, nothing of its face",
-    "portrait_canvas": "the frame with the inside of its face blanked softly, and where that is",
-    "ground_truth": "the frame itself (reference methods only)",
-}
-"""What of a test frame can be handed to a method, and what that means."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +42,14 @@ class MethodInfo:
     summary: str
     kind: Literal["3DGS", "NeRF", "reference"]
     sees: frozenset[str]
-    """Keys of :data:`SEEABLE`; the harness hands over just these."""
+    """Keys of :data:`bench.seeable.SEEABLE`; the harness hands over just these."""
     canvas: str = "own"
     """What the method draws over, in words, for the signature and the report."""
     paper: str = ""
     year: int | None = None
     licence: str = "Apache-2.0"
     original_licence: str = ""
-    backend: Literal["native", "official"] = "native"
+    backend: Backend = "native"
     presets: tuple[Preset, ...] = PRESETS
     published: Mapping[str, float] = field(default_factory=dict)
     """Published head-reconstruction numbers: ``psnr``, ``lpips``, ``lmd``, ``ssim``, ``fps``, ``train_hours``."""

@@ -30,6 +30,8 @@ from bench.errors import RecordError
 from bench.paths import write_text
 
 Status = Literal["ok", "failed", "invalid"]
+Backend = Literal["native", "official", "docker", "command"]
+"""Where a method's code runs: a plugin; the authors' own code in a container; another container; a command of the host."""
 
 
 class _Strict(BaseModel):
@@ -41,7 +43,7 @@ class CellKey(_Strict):
 
     method: str
     variant: str = ""
-    backend: Literal["native", "official"] = "native"
+    backend: Backend = "native"
     subject: str
     preset: str
     seed: int
@@ -50,7 +52,7 @@ class CellKey(_Strict):
     def label(self) -> str:
         """The method as it is written on the command line and in tables: ``degstalk``, ``degstalk[-E]``, ``degstalk@official``."""
         method = self.method + (f"[{self.variant}]" if self.variant else "")
-        return method + ("@official" if self.backend == "official" else "")
+        return method if self.backend == "native" else f"{method}@{self.backend}"
 
     @property
     def name(self) -> str:

@@ -11,8 +11,9 @@ from rich.table import Table
 from bench import registry
 from bench.cli.group import LazyGroup
 from bench.cli.output import JSON, console, emit
-from bench.contract import SEEABLE, MethodInfo
+from bench.contract import MethodInfo
 from bench.errors import BenchError
+from bench.seeable import SEEABLE
 
 
 @click.command("methods", cls=LazyGroup, verbs={})

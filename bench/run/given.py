@@ -8,19 +8,12 @@ from collections.abc import Sequence
 from typing import overload
 
 from bench.contract import Conditioning
+from bench.seeable import PARTS
 from bench.subject import Subject
 
 AHEAD = 64
 """Frames that are read before the renderer may ask for them: at 512×512 about 2 MB each."""
 _KEPT = 2 * AHEAD
-
-_PARTS = {
-    "pose": ("camera",), "audio": ("audio",), "expression": ("expression", "eyelid", "shape"), "action_units": ("action_units",),
-    "torso_canvas": ("torso_canvas",), "hair_canvas": ("hair_canvas",), "bare_hair_canvas": ("bare_hair_canvas",),
-    "upper_face": ("upper_face",), "portrait_canvas": ("portrait_canvas", "portrait_weights"),
-    "ground_truth": ("ground_truth", "landmarks"),
-}  # fmt: skip
-"""Which properties of a Conditioning each key of ``sees`` opens."""
 
 
 class Given(Sequence[Conditioning]):
@@ -64,7 +57,7 @@ class Given(Sequence[Conditioning]):
             for place in range(done, min(done + AHEAD, len(self))):
                 item = self[place]
                 for key in self._sees:
-                    for part in _PARTS[key]:
+                    for part in PARTS[key]:
                         getattr(item, part)
             self._read = done + AHEAD
         self.seconds += time.perf_counter() - begin

@@ -69,7 +69,7 @@ class Design:
 
     @property
     def sees(self) -> frozenset[str]:
-        """What the method needs of a test frame (keys of :data:`bench.contract.SEEABLE`)."""
+        """What the method needs of a test frame (keys of :data:`bench.seeable.SEEABLE`)."""
         driver = "expression" if self.coefficients else "action_units"
         return frozenset({"pose", "audio", driver, self.canvas})
 

@@ -65,7 +65,7 @@ class Design:
 
     @property
     def sees(self) -> frozenset[str]:
-        """What the method needs of a test frame (keys of :data:`bench.contract.SEEABLE`)."""
+        """What the method needs of a test frame (keys of :data:`bench.seeable.SEEABLE`)."""
         driver = "upper_face" if self.upper_face > 1 else "action_units"
         canvas = {"portrait_canvas"} if self.portrait else set()
         canvas |= set() if self.torso else {"torso_canvas"}

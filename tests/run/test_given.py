@@ -6,10 +6,11 @@ import gc
 
 import pytest
 
-from bench.contract import SEEABLE, Conditioning
+from bench.contract import Conditioning
 from bench.errors import MethodError
 from bench.run import given as module
 from bench.run.given import Given
+from bench.seeable import PARTS, SEEABLE
 from bench.subject import Frame, Subject
 
 SEES = frozenset({"pose", "torso_canvas"})
@@ -81,7 +82,7 @@ def test_any_order_and_more_than_once(toy_subject: Subject, reads: list[int], sh
 
 
 def test_everything_that_can_be_seen_is_read_before_the_clock_runs():
-    assert set(module._PARTS) == set(SEEABLE)
-    opened = {name for names in module._PARTS.values() for name in names}
+    assert set(PARTS) == set(SEEABLE)
+    opened = {name for names in PARTS.values() for name in names}
     free = {"background", "size", "id"}
     assert {name for name in vars(Conditioning) if not name.startswith("_")} - free == opened
