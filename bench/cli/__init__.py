@@ -17,6 +17,8 @@ _VERBS = {
     "inspect": Verb("bench.cli.inspect", "Look into a checkpoint: PLY, maps, sizes, embedding.", "Run and score"),
     "verify": Verb("bench.cli.verify", "Prove a run from its files: hashes and scores.", "Run and score"),
     "report": Verb("bench.cli.report", "Write a run's HTML report.", "Run and score"),
+    "baseline": Verb("bench.cli.baseline", "Keep a run as what later ones are checked against.", "Run and score"),
+    "check": Verb("bench.cli.check", "Has a method got worse? Exit code 3 if so.", "Run and score"),
     "list": Verb("bench.cli.list", "Methods, subjects and presets at a glance.", "What there is"),
     "methods": Verb("bench.cli.methods", "Methods: list them, show one.", "What there is"),
     "data": Verb("bench.cli.data", "Subjects: list, show, check, make.", "What there is"),

@@ -61,8 +61,7 @@ def _ranked(
         row = rows[index]
         whole = row.counts[0] == row.counts[1]
         if not row.is_reference and whole and row.values[column.key].state == "ok":
-            alike = "" if column.region in _DRAWN_BY_ALL or column.measure in _OF_THE_FACE else row.canvas
-            rivals.setdefault(alike, {})[str(index)] = groups
+            rivals.setdefault(like_for_like(row, column), {})[str(index)] = groups
     marks: dict[int, Mark] = {}
     for group in (g for g in rivals.values() if len(g) > 1 and len({frozenset(s) for s in g.values()}) == 1):
         ranking = stats.best_and_ties(group, statistic, bool(column.higher))
@@ -70,6 +69,11 @@ def _ranked(
             marks[int(ranking.best)] = "best" if ranking.is_significant else "tie"
         marks |= {int(index): "tie" for index in ranking.ties}
     return marks
+
+
+def like_for_like(row: Row, column: Column) -> str:
+    """What rows have in common that may be ranked against each other: their canvas, where it is part of the measure."""
+    return "" if column.region in _DRAWN_BY_ALL or column.measure in _OF_THE_FACE else row.canvas
 
 
 _DRAWN_BY_ALL = frozenset({"face", "mouth"})
@@ -92,18 +96,22 @@ def series_of(row: Row, column: Column, tables: Mapping[str, pd.DataFrame | None
     for child in row.children:
         if child.status != "ok" or child.key is None:
             continue
-        series = _series(tables[child.key.name], column)
+        series = frame_series(tables[child.key.name], column.measure, column.region)
         if series is None:
             return None
         groups.setdefault(child.key.subject, {})[child.key.seed] = series
     return groups or None
 
 
-def _series(table: pd.DataFrame | None, column: Column) -> NDArray[np.float64] | None:
+def frame_series(table: pd.DataFrame | None, measure: str, region: str = "full") -> NDArray[np.float64] | None:
+    """A measure's per-frame values, [N] or [N, F], of one cell; None if it has none.
+
+    :param table: of :meth:`bench.report.data.Cell.frames`
+    """
     if table is None:
         return None
-    metric = METRICS.get(column.measure)
-    name = f"{column.measure}_{column.region}" if column.region != "full" else column.measure
+    metric = METRICS.get(measure)
+    name = f"{measure}_{region}" if region != "full" else measure
     wanted = [f"{name}.{part}" for part in metric.columns] if metric and metric.columns else [name]
     if metric is None or not set(wanted) <= set(table):
         return None
