@@ -105,7 +105,7 @@ class Schedule:
 
 
 QUICK = Schedule(
-    head=1_500, lips=200, torso=400, rays=2_048, grid_side=64, grid_every=32, ema_every=50, hull=True, gain=3.0, focus=0.3
+    head=1_200, lips=200, torso=400, rays=2_048, grid_side=64, grid_every=32, ema_every=50, hull=True, gain=3.0, focus=0.3
 )  # fmt: skip
 STANDARD = Schedule(
     head=6_000, lips=800, torso=2_000, rays=4_096, grid_side=96, grid_every=64, ema_every=200, hull=True, gain=2.0, focus=0.2

@@ -132,6 +132,23 @@ def test_a_layer_equals_the_plain_sum_and_ends_at_the_plate():
     assert torch.allclose(fine.over(plate), fine.colour + fine.through[:, None])
 
 
+def test_noise_wakes_a_field_below_the_zero_of_its_densities():
+    torch.manual_seed(0)
+    pair, condition = Pair(AUDIO), torch.randn(AUDIO)
+    for net in (pair.coarse, pair.fine):
+        net.density.bias.data -= 2.0
+    rays = torch.zeros(3), torch.tensor([[0.0, 0.0, 1.0], [0.1, 0.0, 1.0]])
+
+    def learns(noise: float) -> bool:
+        pair.zero_grad()
+        fine = look(pair, *rays, condition, Span(0.5, 1.0, 8, 8), torch.Generator().manual_seed(1), noise)[1]
+        fine.over(torch.ones(2, 3)).sum().backward()
+        return float(pair.fine.density.bias.grad) != 0
+
+    assert not learns(0.0)
+    assert learns(10.0)
+
+
 def test_rays_go_through_the_middles_of_pixels():
     camera = Camera.from_transform(
         np.eye(4) + np.array([[0, 0, 0, 0.0], [0] * 4, [0, 0, 0, 0.8], [0] * 4]), 100.0, (64, 64)

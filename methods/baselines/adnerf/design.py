@@ -27,6 +27,9 @@ class Schedule:
     full plate."""
     rate: float = 5e-4
     """Learning rate at the start."""
+    noise: float = 0.0
+    """Standard deviation of noise on densities in training (short presets; the official code's raw_noise_std). Where they are
+    all below the ReLU's zero, a field learns nothing without it."""
 
     @property
     def attention_from(self) -> int:
@@ -42,8 +45,10 @@ PAPER = Schedule(
     head=400_000, torso=400_000, head_rays=2_048, torso_rays=1_024, coarse=64, fine=128, before=0.2, behind=0.4
 )  # fmt: skip
 STANDARD = Schedule(
-    head=4_000, torso=2_000, head_rays=256, torso_rays=256, coarse=12, fine=12, before=0.16, behind=0.16, side=80, rate=1e-3
+    head=4_000, torso=2_000, head_rays=256, torso_rays=256, coarse=12, fine=12, before=0.16, behind=0.16, side=80, rate=1e-3,
+    noise=10.0,
 )  # fmt: skip
 QUICK = Schedule(
-    head=800, torso=250, head_rays=128, torso_rays=128, coarse=8, fine=8, before=0.16, behind=0.16, side=48, rate=1e-3
+    head=1_400, torso=400, head_rays=64, torso_rays=64, coarse=6, fine=6, before=0.16, behind=0.16, side=44, rate=1e-3,
+    noise=10.0,
 )  # fmt: skip

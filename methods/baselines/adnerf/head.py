@@ -45,7 +45,7 @@ class HeadStage(Stage):
         with part("audio"):
             condition = self.listener(packed.windows.to(data.device), attended)
         origin, directions = camera_rays(packed.camera, pixels.to(data.device))
-        coarse, fine = look(self.pair, origin, directions, condition, data.span, self.generator)
+        coarse, fine = look(self.pair, origin, directions, condition, data.span, self.generator, schedule.noise)
         with part("loss"):
             plate, target = data.colours(data.plate, pixels), data.colours(packed.head, pixels)
             error = (fine.over(plate) - target).square().mean()

@@ -67,24 +67,37 @@ def look(
     condition: Tensor,
     span: Span,
     generator: torch.Generator | None = None,
+    noise: float = 0.0,
 ) -> tuple[Layer, Layer]:
-    """The coarse and the fine layer of a field along rays [R,3]; random depths with a ``generator``."""
+    """The coarse and the fine layer of a field along rays [R,3].
+
+    :param generator: draws the depths at random, and ``noise`` × a normal variable that is added to each density
+    """
     with part("rays"):
         depths = coarse_depths(span.near, span.far, span.coarse, len(directions), generator).to(directions.device)
-    coarse, weights = _layer(pair.coarse, origin, directions, condition, depths)
+    drawn = (generator, noise)
+    coarse, weights = _layer(pair.coarse, origin, directions, condition, depths, drawn)
     with part("rays"):
         depths = fine_depths(depths, weights, span.fine, generator)
-    return coarse, _layer(pair.fine, origin, directions, condition, depths)[0]
+    return coarse, _layer(pair.fine, origin, directions, condition, depths, drawn)[0]
 
 
 def _layer(
-    net: FaceNerf, origin: Tensor, directions: Tensor, condition: Tensor, depths: Tensor
+    net: FaceNerf,
+    origin: Tensor,
+    directions: Tensor,
+    condition: Tensor,
+    depths: Tensor,
+    drawn: tuple[torch.Generator | None, float],
 ) -> tuple[Layer, Tensor]:
     """The layer, and the weights [R,S] of all samples; the last one's is what shines through."""
     lengths = directions.norm(dim=1, keepdim=True)
     with part("net"):
         points = origin + depths[..., None] * directions[:, None]
         shade, density = net(points, directions / lengths, condition)
+        generator, noise = drawn
+        if noise:
+            density = density + noise * torch.randn(density.shape, generator=generator).to(density.device)
     with part("composite"):
         steps = torch.cat([depths.diff(dim=1), torch.full_like(depths[:, :1], _ENDLESS)], 1) * lengths
         optical = (torch.relu(density) + _LEAST) * steps

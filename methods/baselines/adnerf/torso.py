@@ -50,7 +50,8 @@ class TorsoStage(Stage):
             heard = self.head.listener(packed.windows.to(data.device), attended=True)
             behind = look(self.head.pair, *camera_rays(packed.camera, on_device), heard, data.span, self.generator)
         condition = torso_condition(heard, packed.camera)
-        layers = look(self.pair, *camera_rays(self.still, on_device), condition, data.span, self.generator)
+        still = camera_rays(self.still, on_device)
+        layers = look(self.pair, *still, condition, data.span, self.generator, self.schedule.noise)
         with part("loss"):
             plate, target = data.colours(data.plate, pixels), data.colours(packed.whole, pixels)
             errors = [
