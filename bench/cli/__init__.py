@@ -16,6 +16,7 @@ _VERBS = {
     "drive": Verb("bench.cli.drive", "Let a trained method speak another sound.", "Run and score"),
     "inspect": Verb("bench.cli.inspect", "Look into a checkpoint: PLY, maps, sizes, embedding.", "Run and score"),
     "verify": Verb("bench.cli.verify", "Prove a run from its files: hashes and scores.", "Run and score"),
+    "explain": Verb("bench.cli.explain", "Show where a cell's numbers come from.", "Run and score"),
     "export": Verb("bench.cli.run_export", "Pack a run into one file, to be checked elsewhere.", "Run and score"),
     "import": Verb("bench.cli.run_import", "Unpack a packed run and prove its files.", "Run and score"),
     "report": Verb("bench.cli.report", "Write a run's HTML report.", "Run and score"),
