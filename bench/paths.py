@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +18,20 @@ def content(*parts: str) -> Path:
     installed = package / "_content"
     root = installed if installed.is_dir() else package.parent
     return root.joinpath(*parts)
+
+
+def file_name(text: str) -> str:
+    """A file's name for any text: itself where it is harmless, else made so, with a piece of its hash to keep it one of a kind.
+
+    >>> file_name("degstalk[-E]--ada.mp4"), file_name("../a b.mp4")
+    ('degstalk[-E]--ada.mp4', '_a_b-486db3c0.mp4')
+    """
+    safe = re.sub(r"[^\w.\[\]@+-]", "_", text, flags=re.ASCII).lstrip(".")
+    if safe == text and 0 < len(safe) <= 200:
+        return text
+    stem, dot, suffix = safe.rpartition(".")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{(stem or suffix)[:150]}-{digest}" + (f".{suffix[:10]}" if stem and dot else "")
 
 
 def home() -> Path:

@@ -6,13 +6,15 @@ Only a folder without a readable ``run.json`` is an error: then there is nothing
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
 from bench.errors import RecordError
+from bench.paths import file_name
 from bench.records import CellKey, Plan, Record, load_plan, load_record
 
 CellStatus = Literal["ok", "failed", "invalid", "corrupt", "pending"]
@@ -114,6 +116,8 @@ class Run:
     cells: tuple[Cell, ...]
     strays: tuple[str, ...] = ()
     """Folders under ``cells/`` that the plan doesn't know and whose record can't be read."""
+    truths: Mapping[str, Path] = field(default_factory=dict)
+    """Videos of subjects' test frames that lie elsewhere than in ``ground_truth/``."""
 
     @property
     def subjects(self) -> list[str]:
@@ -131,7 +135,15 @@ class Run:
 
     def ground_truth(self, subject: str) -> Path:
         """Video of a subject's test frames; may be missing."""
-        return self.path / "ground_truth" / f"{subject}.mp4"
+        return self.truths.get(subject, self.path / "ground_truth" / f"{subject}.mp4")
+
+    def media(self) -> dict[Path, str]:
+        """The videos and pictures that are there, each with a name that no other has."""
+        names = {self.ground_truth(subject): f"{subject}--ground-truth.mp4" for subject in self.subjects}
+        for cell in self.cells:
+            names[cell.preview] = f"{cell.key.name}.mp4"
+            names |= {file: f"{cell.key.name}--{file.name}" for file in cell.pictures}
+        return {file: file_name(name) for file, name in names.items() if file.exists()}
 
 
 def load(path: Path) -> Run:

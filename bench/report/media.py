@@ -1,9 +1,11 @@
-"""Decides what travels inside the page: everything, as base64, while it is small; else links into the run folder."""
+"""Decides what travels inside the page: everything, as base64, while it is small; else it lies in a folder beside the page."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+import os
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -11,26 +13,30 @@ from urllib.parse import quote
 import numpy as np
 
 from bench.errors import DataError
+from bench.paths import atomic_folder
 from bench.video import read_audio
 
-LIMIT = 40 * 2**20
+LIMIT = 12 * 2**20
 """Bytes of video and pictures that a page may hold; with more, it would open too slowly."""
 WAVE_BINS = 500
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """The media of a report."""
+    """The media of a page."""
 
-    run: Path
+    names: Mapping[Path, str]
+    """Every file, and what it is called in the folder beside the page."""
+    folder: str
+    """That folder as the page sees it."""
     embedded: bool
     bytes: int
 
     @classmethod
-    def of(cls, run: Path, files: Iterable[Path]) -> Shelf:
-        """Embed if all ``files`` together are small enough."""
-        total = sum(file.stat().st_size for file in files)
-        return cls(run, total <= LIMIT, total)
+    def of(cls, names: Mapping[Path, str], folder: str = "media", limit: int | None = None) -> Shelf:
+        """Embed if all files together have no more than ``limit`` bytes (``LIMIT``)."""
+        total = sum(file.stat().st_size for file in names)
+        return cls(names, folder, total <= (LIMIT if limit is None else limit), total)
 
     @property
     def megabytes(self) -> str:
@@ -38,12 +44,24 @@ class Shelf:
         return f"{self.bytes / 2**20:.1f} MB"
 
     def href(self, file: Path) -> str:
-        """Link from ``report/index.html`` to a file of the run folder."""
-        return "../" + quote(file.relative_to(self.run).as_posix())
+        """Link from the page to a file; an embedded one goes by it, too."""
+        return f"{self.folder}/{quote(self.names[file])}"
 
     def picture(self, file: Path) -> str:
         """What goes into the ``src`` of an image."""
         return f"data:image/jpeg;base64,{encode(file)}" if self.embedded else self.href(file)
+
+    def place(self, folder: Path) -> None:
+        """Fill ``folder`` with the files, as links to the same data where the disk can; none if they are embedded."""
+        if self.embedded:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        with atomic_folder(folder) as fresh:
+            for file, name in self.names.items():
+                try:
+                    os.link(file, fresh / name)
+                except OSError:  # another disk, or one without such links
+                    shutil.copyfile(file, fresh / name)
 
 
 def encode(file: Path) -> str:

@@ -1,22 +1,16 @@
-"""Builds ``report/index.html``: one file that needs no network and no server."""
+"""Builds ``report/index.html``: a page that needs no network and no server; its videos are inside it, or beside it."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from bench.paths import content, write_text
-from bench.report.charts import Mark, Style, scatter, styles
-from bench.report.data import Cell, Run
+from bench.paths import write_text
+from bench.report.charts import Mark, Scatter, Style, scatter, styles
+from bench.report.data import Run
+from bench.report.html import PLAYERS, TABLES, render_page, script_json
 from bench.report.media import Shelf, encode
 from bench.report.overview import Overview
 from bench.report.paper_text import (
@@ -29,7 +23,8 @@ from bench.report.paper_text import (
 )
 from bench.report.players import Players, subject_players
 from bench.report.profile import profile
-from bench.report.rows import Row
+from bench.report.provenance import cell_view
+from bench.report.rows import Row, Summary, bands
 from bench.report.training import trainings
 from bench.stats.levels import MIN_SUBJECTS
 
@@ -37,6 +32,7 @@ from bench.stats.levels import MIN_SUBJECTS
 def build(run: Path | Overview) -> Path:
     """Write the report of a run folder and return its path; the same run gives the same bytes.
 
+    Videos and pictures that are too large for the page lie in ``report/media``, so ``report/`` can be given away alone.
     An ablation is also written as ``report/ablation.md`` and ``ablation.json``.
 
     Raises:
@@ -48,82 +44,67 @@ def build(run: Path | Overview) -> Path:
         write_text(folder / "ablation.md", "\n".join(map(ablation_markdown, found)))
         text = json.dumps([ablation_values(view) for view in found], indent=1, ensure_ascii=False, allow_nan=False)
         write_text(folder / "ablation.json", text + "\n")
-    write_text(folder / "index.html", render(overview))
+    shelf = Shelf.of(overview.run.media())
+    shelf.place(folder / "media")
+    write_text(folder / "index.html", render(overview, shelf))
     return folder / "index.html"
 
 
-def render(overview: Overview) -> str:
+def render(overview: Overview, shelf: Shelf) -> str:
     """The report's HTML."""
     run, summary = overview.run, overview.summary
-    looks = styles([(row.method, row.is_reference) for row in summary.rows])
-    shelf = Shelf.of(run.path, _media(run))
+    looks = looks_of(summary)
+    players = all_players(run, summary, looks, shelf)
+    cells = [cell_view(cell, run.label(cell.key), looks) for cell in run.cells]
+    return render_page(
+        "report.html.j2",
+        (TABLES, PLAYERS),
+        run=run,
+        facts=facts(run),
+        summary=summary,
+        bands=bands,
+        levels=levels(run),
+        styles=looks,
+        scatter=quality_and_speed(summary, looks),
+        players=players,
+        trainings=trainings(run, looks, shelf),
+        profile=profile(run, looks),
+        failures=[cell for cell in cells if cell.error],
+        cells=[cell for cell in cells if not cell.error],
+        table_1=overview.table_1,
+        ablations=overview.ablations,
+        heads=heads,
+        delta_notes=delta_notes,
+        delta_parts=delta_parts,
+        delta_title=delta_title,
+        shelf=shelf,
+        videos=videos(players) if shelf.embedded else {},
+        data=script_json({"subjects": [view.script() for view in players]}),
+    )
+
+
+def looks_of(summary: Summary) -> dict[str, Style]:
+    """How each method is drawn."""
+    return styles([(row.method, row.is_reference) for row in summary.rows])
+
+
+def all_players(run: Run, summary: Summary, looks: dict[str, Style], shelf: Shelf) -> list[Players]:
+    """The players of each subject that has something to show; floors and ceilings are switched off."""
     hidden = frozenset(row.method for row in summary.rows if row.is_reference)
     views = [subject_players(run, subject, looks, hidden, shelf) for subject in run.subjects]
-    players = [view for view in views if view.tracks[1:] or view.videos]
-    script = content("reports", "report.js").read_text(encoding="utf-8")
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            run=run,
-            facts=_facts(run),
-            summary=summary,
-            levels=_levels(run),
-            styles=looks,
-            scatter=scatter([_mark(row) for row in summary.rows], looks),
-            players=players,
-            trainings=trainings(run, looks, shelf),
-            profile=profile(run, looks),
-            cells=[_cell(cell, run.label(cell.key), looks) for cell in run.cells],
-            table_1=overview.table_1,
-            ablations=overview.ablations,
-            shelf=shelf,
-            videos=_videos(players) if shelf.embedded else {},
-            data=script_json({"subjects": [view.script() for view in players]}),
-            css=Markup(content("reports", "report.css").read_text(encoding="utf-8")),
-            script=Markup(script),
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
-    )
+    return [view for view in views if view.tracks[1:] or view.videos]
 
 
-def _environment() -> Environment:
-    found = Environment(
-        loader=FileSystemLoader(content("reports")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.globals |= {
-        "heads": heads,
-        "delta_notes": delta_notes,
-        "delta_parts": delta_parts,
-        "delta_title": delta_title,
-    }
-    return found
-
-
-def script_json(value: Any) -> Markup:
-    """Strict JSON that can stand in a ``<script>``: no character in it can end the element or open a comment."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
-
-
-def _media(run: Run) -> list[Path]:
-    files = [run.ground_truth(subject) for subject in run.subjects]
-    files += [file for cell in run.cells for file in (cell.preview, *cell.pictures)]
-    return [file for file in files if file.exists()]
-
-
-def _videos(players: list[Players]) -> dict[str, str]:
+def videos(players: Sequence[Players]) -> dict[str, str]:
+    """What is embedded: base64 by link."""
     return {track.video: encode(track.file) for view in players for track in view.tracks if track.file}
 
 
-def _facts(run: Run) -> dict[str, str]:
+def facts(run: Run) -> dict[str, str]:
+    """What the run was."""
     plan = run.plan
     states = Counter(cell.status for cell in run.cells)
-    facts = {
+    found = {
         "cells": ", ".join(f"{count} {state}" for state, count in states.most_common()),
         "methods": ", ".join(run.methods),
         "subjects": ", ".join(run.subjects),
@@ -134,15 +115,21 @@ def _facts(run: Run) -> dict[str, str]:
         "hardware": ", ".join(f"{key} {value}" for key, value in plan.hardware.items()),
         "date": plan.created,
     }
-    return {name: text for name, text in facts.items() if text}
+    return {name: text for name, text in found.items() if text}
 
 
-def _levels(run: Run) -> str:
+def levels(run: Run) -> str:
     """What else than frames the intervals of means resample (:mod:`bench.stats.levels`)."""
     seeds = len({cell.key.seed for cell in run.cells}) > 1
     subjects = len(run.subjects) >= MIN_SUBJECTS
     drawn = [name for name, used in (("seeds", seeds), ("subjects", subjects)) if used]
     return " and ".join(drawn) if subjects else ", ".join([*drawn, "for just these subjects"])
+
+
+def quality_and_speed(summary: Summary, looks: dict[str, Style]) -> Scatter:
+    """One point a method; floors and ceilings only where they have both."""
+    marks = [(row, _mark(row)) for row in summary.rows]
+    return scatter([mark for row, mark in marks if mark.about or not row.is_reference], looks)
 
 
 def _mark(row: Row) -> Mark:
@@ -155,41 +142,3 @@ def _mark(row: Row) -> Mark:
 
 def _is_psnr(key: str) -> bool:
     return key.partition(" (")[0] == "psnr"
-
-
-@dataclass(frozen=True)
-class _CellView:
-    """A cell in the provenance section."""
-
-    name: str
-    method: str
-    style: Style
-    status: str
-    error: str | None
-    facts: Mapping[str, str]
-    log: str
-
-
-def _cell(cell: Cell, label: str, looks: Mapping[str, Style]) -> _CellView:
-    record, key = cell.record, cell.key
-    facts = {"backend": key.backend, "preset": key.preset, "seed": str(key.seed)}
-    if record and record.frames:  # a cell that failed before it rendered states none of these
-        facts |= {
-            "sees of a test frame": ", ".join(record.sees) or "nothing",
-            "canvas": record.canvas,
-            "frames": f"{record.frames} of {record.size[0]} × {record.size[1]} pixels",
-            "seconds in all": f"{record.seconds:.1f}",
-        }
-    if record:
-        facts |= {
-            "started": record.started,
-            **{f"train {stage}": f"{seconds:.1f} s" for stage, seconds in record.train_seconds.items()},
-            **{f"{name} signature": metric.signature for name, metric in record.metrics.items()},
-            **record.provenance,
-            **record.hardware,
-            **{f"{name} version": version for name, version in record.versions.items()},
-            **{f"{what} library": library for what, library in record.libraries.items()},
-        }
-    facts = {name: text for name, text in facts.items() if text}
-    log = cell.log_tail() if cell.status != "ok" else ""
-    return _CellView(key.name, label, looks[label], cell.status, cell.error, facts, log)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from bench.records import CellKey
 from bench.report.data import CellStatus
@@ -51,6 +52,39 @@ class Row:
         most, expected = max(found.values())
         fewer = [f"{title} {n}" for title, (n, _) in found.items() if n < most]
         return ", ".join([f"{most}/{expected}", *fewer])
+
+
+@dataclass(frozen=True)
+class Band:
+    """Neighbouring columns that were measured in the same way, and what that is."""
+
+    text: str
+    span: int
+
+
+def bands(columns: Sequence[Column]) -> list[Band]:
+    """What stands above the heads of ``columns``: the parts of a signature that its measures share.
+
+    The first band of measures tells all of these parts, later ones those in which they differ from it.
+    """
+    first = next((way for column in columns if (way := _way(column))), {})
+    texts: list[str] = []
+    for column in columns:
+        way = _way(column)
+        shown = {key: part for key, part in way.items() if first.get(key) != part} or (first if way else {})
+        measured = ", ".join(f"{key} {part}" for key, part in shown.items())
+        cost = "audit" if column.key == "copied" else "time" if column.is_cost else ""
+        texts.append(cost or measured or (texts or [""])[-1])
+    return [Band(text, len(list(group))) for text, group in groupby(texts)]
+
+
+_WAY = ("canvas", "region", "agg", "quant", "src")
+"""Parts of a signature that tell how frames were compared, whatever the measure."""
+
+
+def _way(column: Column) -> dict[str, str]:
+    parts = dict(part.partition(":")[::2] for part in column.group.split("|"))
+    return {key: parts[key] for key in _WAY if key in parts}
 
 
 @dataclass(frozen=True)

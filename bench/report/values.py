@@ -42,6 +42,11 @@ class Column:
         """Where it is taken."""
         return self.key.partition(" (")[0].partition("@")[2] or "full"
 
+    @property
+    def is_cost(self) -> bool:
+        """Whether it holds a time or a size, or what was copied, not a measure of frames."""
+        return self.key.partition(":")[0] in _TIMES
+
     def text(self, value: Value) -> str:
         """How ``value`` is written, without its unit."""
         if value.state == "identical":

@@ -14,7 +14,7 @@ import pytest
 from make_run import FRAMES, HOSTILE
 
 from bench.report import build, charts, media
-from bench.report.page import script_json
+from bench.report.html import script_json
 
 
 class Elements(HTMLParser):
@@ -55,11 +55,11 @@ def parsed(text):
 
 
 def test_nothing_comes_from_a_network(text, parsed):
-    assert not re.search(r"https?://|@import|url\(", text)
+    assert not re.search(r"https?://|@import|url\((?!#heat\))", text)
     for _, attributes in parsed.elements:
         for name in ("src", "href"):
             link = attributes.get(name) or "#"
-            assert link.startswith(("#", "data:", "../"))
+            assert link.startswith(("#", "data:", "media/"))
 
 
 def test_policy_allows_only_the_pages_own_script(parsed):
@@ -77,13 +77,19 @@ def test_hostile_names_are_text(parsed):
     assert "</pre><script>alert(2)</script>" in words
 
 
+def _data(parsed):
+    return json.loads("".join(text for attributes, text in parsed.scripts if attributes.get("id") == "data"))
+
+
 def test_data_is_strict_json_that_cannot_end_its_element(parsed):
-    data = json.loads("".join(text for attributes, text in parsed.scripts if attributes.get("id") == "data"))
+    data = _data(parsed)
     assert len(data["subjects"]) == 2
     track = data["subjects"][0]["tracks"][1]
     assert len(track["values"]["psnr"]) == FRAMES
     assert any(None in t["values"].get("lmd", []) for s in data["subjects"] for t in s["tracks"])
-    assert "<" not in script_json({"a": "</script><!--"})
+    hostile = "</script><!-- & \u2028 ]]>"
+    assert not set("<>&\u2028") & set(script_json({hostile: hostile}))
+    assert json.loads(script_json({hostile: hostile})) == {hostile: hostile}
     with pytest.raises(ValueError, match="not JSON compliant|Out of range"):
         script_json(math.nan)
 
@@ -91,7 +97,7 @@ def test_data_is_strict_json_that_cannot_end_its_element(parsed):
 def test_videos_are_inside_and_whole(parsed, fabricated):
     inside = {a["data-media"]: base64.b64decode(text) for a, text in parsed.scripts if "data-media" in a}
     assert len(inside) == 12
-    assert inside["../ground_truth/ada.mp4"] == (fabricated / "ground_truth" / "ada.mp4").read_bytes()
+    assert inside["media/ada--ground-truth.mp4"] == (fabricated / "ground_truth" / "ada.mp4").read_bytes()
 
 
 def test_many_videos_are_linked(own_run, monkeypatch):
@@ -99,8 +105,15 @@ def test_many_videos_are_linked(own_run, monkeypatch):
     text = build(own_run).read_text(encoding="utf-8")
     parsed = Elements(text)
     assert not any("data-media" in attributes for attributes, _ in parsed.scripts)
-    assert "keep this file in its run folder" in text
-    assert "../ground_truth/bo%26b.mp4" in text
+    assert "lie in the folder media/ beside this page" in text
+    links = {track["video"] for view in _data(parsed)["subjects"] for track in view["tracks"]}
+    assert "media/degstalk--ada--quick--s0.mp4" in links
+    assert any(link.startswith("media/bo_b--ground-truth-") for link in links)
+    for link in links - {""}:
+        assert (own_run / "report" / link).stat().st_size > 0
+    monkeypatch.undo()
+    build(own_run)
+    assert not (own_run / "report" / "media").exists()
 
 
 def test_states_and_reasons_are_shown(parsed):

@@ -1,56 +1,3 @@
-"use strict";
-
-/* Theme: applied before the first paint. Storage may be closed to a page from a file. */
-const storedTheme = (value) => {
-  try {
-    if (value) localStorage.setItem("talkbench-theme", value);
-    return localStorage.getItem("talkbench-theme");
-  } catch {
-    return null;
-  }
-};
-if (storedTheme()) document.documentElement.dataset.theme = storedTheme();
-
-function toggleTheme() {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-  storedTheme(root.dataset.theme);
-}
-
-/* Tables: sorting moves whole methods within their group; rows without a number come last either way. */
-function compareKeys(a, b, descending) {
-  if (a === "" || b === "") return (a === "") - (b === "");
-  const [x, y] = [Number(a), Number(b)];
-  const order = Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x === y ? 0 : x - y;
-  return descending ? -order : order;
-}
-
-function sortTable(button) {
-  const head = button.closest("th");
-  const table = head.closest("table");
-  const column = head.cellIndex;
-  const first = button.dataset.down === "true" ? "descending" : "ascending";
-  const other = first === "descending" ? "ascending" : "descending";
-  const direction = head.ariaSort === first ? other : first;
-  for (const th of table.querySelectorAll("th[aria-sort]")) th.ariaSort = "none";
-  head.ariaSort = direction;
-  const key = (body) => (body.rows[0].cells[column]?.dataset.key ?? "").replace(/^inf$/, "Infinity");
-  for (const name of ["trained", "reference"]) {
-    const bodies = [...table.querySelectorAll(`tbody.${name}`)];
-    if (!bodies.length) continue;
-    const next = bodies.at(-1).nextSibling;
-    bodies.sort((a, b) => compareKeys(key(a), key(b), direction === "descending"));
-    for (const body of bodies) table.insertBefore(body, next);
-  }
-}
-
-function expandRows(button) {
-  const open = button.ariaExpanded !== "true";
-  button.ariaExpanded = String(open);
-  for (const row of button.closest("tbody").querySelectorAll("tr.cell")) row.hidden = !open;
-}
-
 /* Videos: embedded ones are kept as text until their subject comes into view, so that the page opens at once. */
 const urls = new Map();
 function videoUrl(name) {
@@ -64,8 +11,44 @@ function videoUrl(name) {
   return urls.get(name);
 }
 
-const MAX_DRIFT = 0.08; // seconds: two frames at the field's 25 FPS
+const MODES = ["difference", "heat"];
 const UNITS = { psnr: ["PSNR", 2, "dB"], lmd: ["LMD", 2, "px"] };
+
+/* A video that is behind or ahead of the clock runs faster or slower until it has caught up: a seek would stop it for a
+   moment. Only what is far off (the machine was busy, the page in the background) is set. Videos tell their time unsteadily,
+   by up to a frame, so what counts is the mean over some ticks. */
+const FAR_OFF = 3; // frames
+const CATCH_UP = 0.75; // of the speed, at most
+const CLOSE_BY = 0.2; // frames: less isn't corrected
+
+function follow(video, now, fps, speed) {
+  if (video.seeking || video.ended) return;
+  const ahead = (video.currentTime - now) * fps;
+  video.ahead += (Math.abs(ahead) > 1 ? 0.6 : 0.25) * (ahead - video.ahead);
+  const off = Math.abs(video.ahead);
+  if (off > FAR_OFF) {
+    video.currentTime = now;
+    video.ahead = 0;
+  }
+  const bend = off < CLOSE_BY ? 0 : Math.sign(video.ahead) * Math.min(CATCH_UP, 0.1 * off + 0.2 * off * off);
+  const rate = speed * (1 - Math.round(20 * bend) / 20);
+  if (video.playbackRate !== rate) video.playbackRate = rate;
+}
+
+/* Resolves when the video can go on from where it was set to, or never will. */
+function ready(video) {
+  return new Promise((resolve) => {
+    const events = ["seeked", "canplay", "error"];
+    const check = () => {
+      const enough = video.duration - video.currentTime > 0.1 ? 3 : 2; // behind the last frame there is nothing to come
+      if (!video.error && (video.seeking || video.readyState < enough)) return;
+      for (const name of events) video.removeEventListener(name, check);
+      resolve();
+    };
+    for (const name of events) video.addEventListener(name, check);
+    check();
+  });
+}
 
 class Players {
   constructor(element, data) {
@@ -77,7 +60,6 @@ class Players {
     this.all = (selector) => [...element.querySelectorAll(selector)];
     this.players = this.all("video[data-player]");
     this.sides = this.all("video[data-a], video[data-b]");
-    this.tick = this.tick.bind(this);
     element.addEventListener("click", (event) => this.click(event));
     element.addEventListener("input", (event) => this.input(event));
     element.addEventListener("pointerdown", (event) => this.drag(event));
@@ -95,19 +77,34 @@ class Players {
   }
 
   open() {
-    for (const video of this.players) {
-      video.src = videoUrl(this.tracks[video.closest("figure").dataset.track].video);
-    }
+    this.opened = true;
+    for (const video of this.players) if (!video.closest("[hidden]")) this.load(video, video.closest("figure").dataset.track);
     if (this.players.length) this.players[0].muted = this.find("[data-do=sound]").ariaPressed !== "true";
-    this.all("[data-side]").forEach((select) => this.choose(select));
+    for (const select of this.all("[data-side]")) this.load(this.side(select), select.value);
     this.seek(this.frame);
   }
 
+  load(video, track) {
+    video.preload = "auto";
+    video.src = videoUrl(this.tracks[track].video);
+  }
+
+  side(select) {
+    return this.find(select.dataset.side === "left" ? "video[data-a]" : "video[data-b]");
+  }
+
   choose(select) {
-    const video = this.find(select.dataset.side === "left" ? "video[data-a]" : "video[data-b]");
-    video.src = videoUrl(this.tracks[select.value].video);
-    video.currentTime = this.time(this.frame);
-    if (this.playing) video.play();
+    this.load(this.side(select), select.value);
+    this.seek(this.frame);
+  }
+
+  get isSeen() {
+    const { top, bottom } = this.element.getBoundingClientRect();
+    return top < innerHeight && bottom > 0;
+  }
+
+  get speed() {
+    return Number(this.find("[data-speed]").value);
   }
 
   /* The middle of a frame: at its very start, rounding may show the one before. */
@@ -119,6 +116,7 @@ class Players {
     this.frame = Math.max(0, Math.min(this.ids.length - 1, Math.round(frame)));
     for (const video of this.videos) video.currentTime = this.time(this.frame);
     this.show();
+    if (this.playing) this.start();
   }
 
   step(by) {
@@ -128,39 +126,51 @@ class Players {
 
   play() {
     if (!this.clock) return;
-    if (this.frame >= this.ids.length - 1) this.seek(0);
     for (const other of subjects) if (other !== this) other.pause();
     this.playing = true;
-    for (const video of this.videos) {
-      video.playbackRate = Number(this.find("[data-speed]").value);
-      video.play().catch(() => {}); // interrupted by a pause or a seek: the next tick settles it
-    }
     this.find("[data-do=play]").textContent = "Pause";
-    requestAnimationFrame(this.tick);
+    this.seek(this.frame >= this.ids.length - 1 ? 0 : this.frame);
+  }
+
+  /* All go off together, once each of them can. A later start takes the place of one that still waits. */
+  async start() {
+    const start = (this.latest = {});
+    const videos = this.videos;
+    for (const video of videos) video.pause();
+    await Promise.all(videos.map(ready));
+    if (this.latest !== start) return;
+    for (const video of videos) {
+      video.ahead = 0;
+      video.playbackRate = this.speed;
+      video.play().catch(() => {}); // interrupted by a pause or a seek, which settle it
+    }
+    requestAnimationFrame(() => this.tick(start));
   }
 
   pause() {
     if (!this.playing) return;
     this.playing = false;
+    this.latest = null;
     for (const video of this.videos) video.pause();
     this.find("[data-do=play]").textContent = "Play";
     this.seek(this.frame);
   }
 
-  tick() {
-    if (!this.playing) return;
-    const now = this.clock.currentTime;
+  tick(start) {
+    if (this.latest !== start) return;
+    const [clock, ...others] = this.videos;
+    const now = clock.currentTime;
     this.frame = Math.max(0, Math.min(this.ids.length - 1, Math.floor(now * this.fps)));
-    for (const video of this.videos) {
-      if (video !== this.clock && !video.seeking && Math.abs(video.currentTime - now) > MAX_DRIFT) video.currentTime = now;
-    }
+    if (clock.ended || now >= this.ids.length / this.fps) return this.finish();
+    for (const video of others) follow(video, now, this.fps, this.speed);
     this.show();
-    if (this.clock.ended || now >= this.ids.length / this.fps) {
-      if (!this.loop) return this.pause();
-      this.seek(0);
-      for (const video of this.videos) video.play().catch(() => {});
-    }
-    requestAnimationFrame(this.tick);
+    requestAnimationFrame(() => this.tick(start));
+  }
+
+  finish() {
+    this.frame = this.ids.length - 1;
+    if (this.loop) this.seek(0);
+    else this.pause();
   }
 
   /* Everything that tells the frame: slider, heads, numbers. */
@@ -188,7 +198,10 @@ class Players {
     if (name === "loop") this.loop = on;
     if (name === "sound") this.players[0].muted = !on;
     if (name === "mouth") this.element.classList.toggle("zoom", on);
-    if (name === "difference") this.find(".compare").dataset.mode = on ? "difference" : "wipe";
+    if (MODES.includes(name)) {
+      this.find(".compare").dataset.mode = on ? name : "wipe";
+      for (const other of MODES) if (other !== name) this.find(`[data-do=${other}]`).ariaPressed = "false";
+    }
   }
 
   click({ target }) {
@@ -218,14 +231,15 @@ class Players {
     if (target.matches("[data-seek]")) this.seek(Number(target.value));
     else if (target.matches("[data-wipe]")) this.element.style.setProperty("--wipe", `${target.value}%`);
     else if (target.matches("[data-side]")) this.choose(target);
-    else if (target.matches("[data-speed]")) for (const video of this.videos) video.playbackRate = Number(target.value);
-    else if (target.matches("[data-show]")) {
-      for (const part of this.all(`figure[data-track="${target.dataset.show}"], path[data-track="${target.dataset.show}"]`)) {
-        part.toggleAttribute("hidden", !target.checked);
-      }
-      if (this.playing) this.play();
-      else this.seek(this.frame);
-    }
+    else if (target.matches("[data-speed]")) this.clock.playbackRate = this.speed; // the others follow
+    else if (target.matches("[data-show]")) this.switch(target.dataset.show, target.checked);
+  }
+
+  switch(track, on) {
+    for (const part of this.all(`figure[data-track="${track}"], path[data-track="${track}"]`)) part.toggleAttribute("hidden", !on);
+    const video = this.find(`figure[data-track="${track}"] video`);
+    if (on && video && this.opened && !video.src) this.load(video, track);
+    this.seek(this.frame);
   }
 
   drag(event) {
@@ -260,9 +274,9 @@ let active = null;
 
 function press(event) {
   const { key, target } = event;
-  if (!active || event.ctrlKey || event.metaKey || event.altKey || target.matches("select, input, pre")) return;
+  if (!active?.isSeen || event.ctrlKey || event.metaKey || event.altKey || target.matches("select, input, pre")) return;
   const far = event.shiftKey ? 10 : 1;
-  const letters = { l: "loop", m: "mouth", d: "difference" };
+  const letters = { l: "loop", m: "mouth", d: "difference", h: "heat" };
   if (key === " " && !target.matches("button, summary, a")) active.playing ? active.pause() : active.play();
   else if (key === "ArrowLeft") active.step(-far);
   else if (key === "ArrowRight") active.step(far);
@@ -272,9 +286,6 @@ function press(event) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  document.getElementById("theme").addEventListener("click", toggleTheme);
-  for (const button of document.querySelectorAll(".sort")) button.addEventListener("click", () => sortTable(button));
-  for (const button of document.querySelectorAll("button.expand")) button.addEventListener("click", () => expandRows(button));
   const data = JSON.parse(document.getElementById("data").textContent);
   subjects = [...document.querySelectorAll(".subject")].map((element, index) => new Players(element, data.subjects[index]));
   active = subjects[0] ?? null;

@@ -1,0 +1,52 @@
+"""What all pages of ours share: templates that escape, one look, one script that the page's own policy names."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.paths import content
+
+TABLES, PLAYERS = "tables.js", "players.js"
+"""Scripts of ``reports/``: sorting, filtering and the theme; the synchronised players, which need the first, too."""
+
+
+def render_page(template: str, scripts: Sequence[str], **values: Any) -> str:
+    """A page from a template of ``reports/`` that extends ``base.html.j2``. Whatever is no ``Markup`` is escaped.
+
+    :param scripts: parts of the page's one script, in order
+    """
+    script = "\n".join(_read(name) for name in scripts)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = _environment().get_template(template)
+    return page.render(css=Markup(_read("report.css")), script=Markup(script), script_hash=digest, **values)
+
+
+def script_json(value: Any) -> Markup:
+    """Strict JSON that can stand in a ``<script>``: no character in it can end the element, open a comment or end a line.
+
+    >>> script_json({"name": "</script>"})
+    Markup('{"name":"\\\\u003c/script\\\\u003e"}')
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # ASCII only, so no U+2028 either
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _read(name: str) -> str:
+    return content("reports", name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(content("reports")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
