@@ -32,11 +32,12 @@ def read_wav(path: Path) -> NDArray[np.float32]:
         with wave.open(str(path), "rb") as sound:
             form = (sound.getframerate(), sound.getnchannels(), sound.getsampwidth())
             data = sound.readframes(sound.getnframes())
-    except (OSError, EOFError, wave.Error) as error:
+        if form != (RATE, 1, 2):
+            found = f"{form[0]} Hz, {form[1]} channels, {8 * form[2]} bit"
+            raise DataError(f"{path}: {found}; expected 16000 Hz mono 16 bit")
+        return np.frombuffer(data, np.int16).astype(np.float32) / 32768.0
+    except (OSError, EOFError, ValueError, wave.Error) as error:  # ValueError: it ends within a sample
         raise DataError(f"{path}: not a readable wav ({error}); make it with `bench data prepare`") from error
-    if form != (RATE, 1, 2):
-        raise DataError(f"{path}: {form[0]} Hz, {form[1]} channels, {8 * form[2]} bit; expected 16000 Hz mono 16 bit")
-    return np.frombuffer(data, np.int16).astype(np.float32) / 32768.0
 
 
 def _mel_filters(bands: int) -> NDArray[np.float32]:

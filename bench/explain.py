@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench import audit, catalogue, records
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, RecordError, UsageError
 from bench.metrics.signature import Signature
 from bench.records import MetricRecord, Record
 from bench.run.layout import CellFolder, Origin
@@ -108,9 +108,16 @@ def _audited(folder: CellFolder) -> Iterator[Link]:
 def _scores(folder: CellFolder, record: Record) -> Iterator[Link]:
     rules = record.provenance.get("protocol", "unknown")
     yield Link("scored", (f"protocol {rules}, landmarks by {record.provenance.get('detector', 'unknown')}",))
-    table = pd.read_parquet(folder.per_frame) if folder.per_frame.is_file() else pd.DataFrame()
+    table = _table(folder.per_frame) if folder.per_frame.is_file() else pd.DataFrame()
     for name, metric in record.metrics.items():
         yield Link(name, tuple(_score(name, metric, table)))
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:  # pyarrow raises many kinds
+        raise RecordError(f"{path} can't be read ({str(error).splitlines()[0]}): run the cell again") from error
 
 
 def _score(name: str, metric: MetricRecord, table: pd.DataFrame) -> Iterator[str]:

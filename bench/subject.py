@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench import audio, classes, plates, portrait, tables
+from bench import arrays, audio, classes, plates, portrait, tables
 from bench.errors import DataError
 
 PREPARE = "make it with `bench data prepare`"
@@ -85,7 +85,7 @@ class Frame:
         path = self.subject.root / f"teeth_mask/{self.id}.npy"
         if not path.exists():
             return np.zeros(self.subject.size[::-1], bool)
-        return _sized(path, _read(path, lambda: np.load(path, allow_pickle=False)).astype(bool), self.subject.size)
+        return _sized(path, _read(path, lambda: arrays.array(path)).astype(bool), self.subject.size)
 
     @cached_property
     def landmarks(self) -> NDArray[np.float32]:
@@ -247,7 +247,7 @@ class Subject:
             features = audio.windows(audio.log_mel(audio.read_wav(self.root / "aud.wav")))
         else:
             path = self.root / f"aud_{self.audio_kind}.npy"
-            features = _read(path, lambda: np.load(path, allow_pickle=False)).astype(np.float32)
+            features = _read(path, lambda: arrays.array(path)).astype(np.float32)
         if features.ndim != 3 or not np.isfinite(features).all():
             raise DataError(
                 f"{self.root}: audio features have shape {features.shape}, expected finite [T, L, C]; {PREPARE}"

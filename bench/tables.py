@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench import arrays
 from bench.errors import DataError
 
 _UPPER = ("AU01_r", "AU04_r", "AU05_r", "AU06_r", "AU07_r", "AU45_r")
@@ -125,8 +125,8 @@ def read_upper_face(root: Path, rows: int) -> NDArray[np.float32]:
     path = root / "bs.npy"
     if path.exists():
         try:
-            found = np.load(path, allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
+            found = arrays.array(path)
+        except (OSError, ValueError) as error:
             raise DataError(f"{path} can't be read ({error})") from error
         if found.ndim != 2 or len(found) < rows or found.shape[1] < 10 or not np.isfinite(found).all():
             raise DataError(f"{path} has shape {found.shape}, expected finite [{rows}, 52]")
@@ -150,16 +150,16 @@ def read_coefficients(root: Path, rows: int) -> Coefficients:
     path = root / "coefficients.npz"
     try:
         if path.exists():
-            with np.load(path, allow_pickle=False) as data:
-                expression, eyelid, jaw = (data[k].astype(np.float32) for k in ("expression", "eyelid", "jaw"))
-                shape = data["shape"].astype(np.float32) if "shape" in data else np.zeros((len(jaw), 0), np.float32)
-                found = Coefficients(expression, eyelid, jaw, str(data["kind"]), shape)
+            data = arrays.arrays(path)
+            expression, eyelid, jaw = (data[k].astype(np.float32) for k in ("expression", "eyelid", "jaw"))
+            shape = data["shape"].astype(np.float32) if "shape" in data else np.zeros((len(jaw), 0), np.float32)
+            found = Coefficients(expression, eyelid, jaw, str(data["kind"]), shape)
         elif (root / "3dmm.pt").exists():
             path = root / "3dmm.pt"
             found = read_smirk(path)
         else:
             raise DataError(f"{path} is missing (nor is 3dmm.pt there); make it with `bench data prepare`")
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} can't be read ({error!r})") from error
     for name, array, width in (
         ("expression", found.expression, None),

@@ -156,11 +156,14 @@ def _opened(path: Path, kind: str = "video") -> Iterator[tuple[Any, Any]]:
         with av.open(str(path)) as container:
             if not (streams := getattr(container.streams, kind)):
                 raise DataError(f"{path}: holds no {kind}")
+            if streams[0].codec_context is None:
+                raise DataError(f"{path}: its {kind} has no codec that is known here")
             yield container, streams[0]
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(f"{path}: can't be decoded: truncated, damaged or no {kind} file ({error.strerror})") from error
+    except (av.FFmpegError, OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "its text is no UTF-8")
+        raise DataError(f"{path}: can't be decoded: truncated, damaged or no {kind} file ({reason})") from error
 
 
 def _packets(container: Any, stream: Any, path: Path) -> Iterator[Any]:

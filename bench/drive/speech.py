@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import audio, video
+from bench import arrays, audio, video
 from bench.audio import RATE
 from bench.errors import AbsentError, BenchWarning, DataError, UsageError
 
@@ -141,14 +141,13 @@ def _given(sound: Path, kind: Kind, frames: int, path: Path | None) -> NDArray[n
             f"{kind.file} was for the subject, and give --features FILE.npy"
         )
     try:
-        rows = np.load(path, allow_pickle=False)
+        rows = arrays.array(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; --features takes {wanted}") from error
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a plain .npy array ({error}); --features takes {wanted}") from error
-    if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "fiu" or rows.shape[1:] != kind.window:
-        form = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, np.ndarray) else "several arrays"
-        raise DataError(f"{path}: {form}; the checkpoint was trained with {wanted}")
+    if rows.dtype.kind not in "fiu" or rows.shape[1:] != kind.window:
+        raise DataError(f"{path}: {rows.dtype} {list(rows.shape)}; the checkpoint was trained with {wanted}")
     if abs(len(rows) - frames) > 1:
         double = f" ({2 * FPS} a second?)" if abs(len(rows) - 2 * frames) <= 2 else ""
         raise DataError(

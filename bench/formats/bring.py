@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench import classes, paths, tables
+from bench import arrays, classes, paths, tables
 from bench.errors import DataError
 from bench.formats.export import empty, refuse
 from bench.formats.layout import Lack, Layout, place
@@ -256,8 +256,8 @@ def _audio(source: Path, found: Plan) -> None:
 
 def _shape(path: Path) -> tuple[int, ...]:
     try:
-        return tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)
-    except (OSError, ValueError, EOFError) as error:
+        return tuple(arrays.array(path, "r").shape)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} can't be read ({error}); make it again from aud.wav") from error
 
 

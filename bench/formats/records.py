@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import tables
+from bench import arrays, tables
 from bench.errors import DataError
 from bench.formats.layout import Out, Part
 from bench.subject import Subject
@@ -184,8 +184,8 @@ def from_blendshapes(path: Path) -> dict[str, NDArray[Any]]:
         DataError: unreadable, or another shape.
     """
     try:
-        scores = np.load(path, allow_pickle=False).astype(np.float32)
-    except (OSError, ValueError, EOFError) as error:
+        scores = arrays.array(path).astype(np.float32)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} can't be read ({error}); data_utils/blendshape_capture/main.py makes it") from error
     if scores.ndim != 2 or scores.shape[1] != 52 or not np.isfinite(scores).all():
         raise DataError(f"{path} has shape {scores.shape}, expected finite [T, 52]: MediaPipe's, without _neutral")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import arrays
 from bench.errors import DataError
 from bench.paths import atomic_file
 from bench.prepare.steps import Job, Made, Options, Step
@@ -65,10 +66,10 @@ def _opened(path: Path) -> NDArray[np.generic]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; --features takes {' or '.join(k.file for k in KINDS)}")
     try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+        rows = arrays.array(path, "r")
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a plain .npy array ({error})") from error
-    if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "fiu":
+    if rows.dtype.kind not in "fiu":
         raise DataError(f"{path}: not one array of numbers; --features takes a .npy")
     return rows
 
