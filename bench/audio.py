@@ -20,6 +20,10 @@ ROWS_PER_SECOND = 50
 MEL_BANDS = 32
 WINDOW_ROWS = 16
 _FFT = 512
+_HOP, _WIDTH = RATE // ROWS_PER_SECOND, RATE // 40
+"""Samples from row to row, and in a row."""
+_CHUNK = 3000
+"""Rows (a minute) whose spectra are held at a time."""
 
 
 def read_wav(path: Path) -> NDArray[np.float32]:
@@ -50,18 +54,24 @@ def _mel_filters(bands: int) -> NDArray[np.float32]:
     return np.maximum(0, np.minimum(rise, fall)).astype(np.float32)
 
 
+def _energy(padded: NDArray[np.float32], rows: NDArray[np.intp], bands: int) -> NDArray[np.float64]:
+    """[rows, bands] logarithms of the bands' power in those rows."""
+    frames = padded[_HOP * rows[:, None] + np.arange(_WIDTH)] * np.hanning(_WIDTH).astype(np.float32)
+    power = np.abs(np.fft.rfft(frames, _FFT)) ** 2
+    energy: NDArray[np.float64] = np.log(power @ _mel_filters(bands).T + 1e-6)
+    return energy
+
+
 def log_mel(samples: NDArray[np.float32], bands: int = MEL_BANDS) -> NDArray[np.float32]:
     """[rows, bands] log-mel energies at 50 rows a second, each band standardised over the whole sound.
 
     25 ms Hann windows, 20 ms hop, 512-point FFT. A band that never changes is 0.
     """
-    hop, width = RATE // ROWS_PER_SECOND, RATE // 40
-    rows = max(1, round(len(samples) / hop))
-    padded = np.pad(samples, (width // 2, width + hop))
-    starts = np.arange(rows) * hop
-    frames = padded[starts[:, None] + np.arange(width)] * np.hanning(width).astype(np.float32)
-    power = np.abs(np.fft.rfft(frames, _FFT)) ** 2
-    energy = np.log(power @ _mel_filters(bands).T + 1e-6)
+    rows = max(1, round(len(samples) / _HOP))
+    padded = np.pad(samples, (_WIDTH // 2, _WIDTH + _HOP))
+    energy = np.concatenate(
+        [_energy(padded, np.arange(k, min(k + _CHUNK, rows)), bands) for k in range(0, rows, _CHUNK)]
+    )
     spread = energy.std(0)
     return ((energy - energy.mean(0)) / np.where(spread > 1e-6, spread, np.inf)).astype(np.float32)
 

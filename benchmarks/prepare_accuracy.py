@@ -43,10 +43,12 @@ COLUMNS = {
 def seen(image: Callable[[int], Path], frames: int, size: tuple[int, int]) -> mesh.Mesh:
     """[T,478,3] FaceMesh of every frame."""
     job = SimpleNamespace(size=size, frames=frames, image=image, track=lambda items, *_: items)
-    points, found = mesh.detect(job)
+    points = np.empty((frames, mesh.POINTS, 3), np.float32)
+    found = mesh.detect(job, points)
     if not found.all():
         print(f"no face in {int((~found).sum())} frames", file=sys.stderr)
-    return mesh.bridge(points, found)
+    mesh.bridge(points, found)
+    return points
 
 
 def inverse(camera_to_world: np.ndarray) -> Motion:

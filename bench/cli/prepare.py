@@ -62,12 +62,14 @@ def _as_json(out: Path, done: list[Done]) -> str:
 )
 @click.option("--poses", type=_FILE, help="AD-NeRF's track_params.pt or a transforms.json; default: own tracking.")
 @click.option(
-    "--focal", type=click.FloatRange(min=1), help="Focal length in pixels; default: the poses file's or found."
+    "--focal",
+    type=click.FloatRange(min=1),
+    help="Focal length in pixels of the video, not of the crop; default: the poses file's or found.",
 )
 @click.option(
     "--focal-at",
     type=click.FloatRange(min=1),
-    help="Width it belongs to; default: the frames', 450, or 2·cx of the JSON.",
+    help="Width of the whole picture it belongs to; default: the video's, with --poses 450 or 2·cx of the JSON.",
 )
 @click.option(
     "--parser", type=_FILE, help="Face parser: auto (the best that is here), mesh (offline), or a model file."

@@ -14,12 +14,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse.linalg import eigsh
 
 from bench import weights
 from bench.errors import AbsentError, DataError
 from bench.paths import atomic_file
 from bench.prepare import blendshapes, mesh, shape
-from bench.prepare.shape import Array
+from bench.prepare.shape import Array, PoseFree
 from bench.prepare.steps import Job, Made, Options, Step
 from bench.tables import Coefficients, read_smirk
 
@@ -69,49 +70,49 @@ def eyelids(opening: Array, train: int) -> NDArray[np.float32]:
     return ((opened - opening) / (opened - closed)).clip(0, 1).astype(np.float32)
 
 
-def jaw(points: Array, train: int) -> NDArray[np.float32]:
+def jaw(face: PoseFree, train: int) -> NDArray[np.float32]:
     """[T,3] opening, sideways (to the picture's right) and forward, in eye distances.
 
     Opening: how far the skin below the lower lip is from the nose, less a closed mouth's (2nd percentile): it follows
     ARKit's jawOpen better than the chin does (docs/prepare.md). The others: the chin's way from its median. Bounds as
     SMIRK's: opening ≥ 0, the others within ±0.2 (spec_degstalk §2.7).
     """
-    gap = np.linalg.norm(points[:, _BELOW_LIP] - points[:, _NOSE_BASE], axis=-1)
-    chin = points[:, _CHIN]
+    nose, lip, chin = np.moveaxis(face.at(_NOSE_BASE, _BELOW_LIP, _CHIN), 1, 0)
+    gap = np.linalg.norm(lip - nose, axis=-1)
     aside, forward = (chin[:, (0, 2)] - np.median(chin[:train, (0, 2)], axis=0)).T
     drop = (gap - np.percentile(gap[:train], 2)).clip(0)
     return np.stack([drop, aside.clip(-0.2, 0.2), (-forward).clip(-0.2, 0.2)], 1).astype(np.float32)
 
 
-def expression(points: Array, train: int) -> tuple[NDArray[np.float32], float]:
+def _skin(face: PoseFree, frames: int) -> Iterator[tuple[slice, Array]]:
+    """(which frames, skin points as rows [≤500,D]) of the first ``frames`` frames."""
+    for part, points in face.chunks(frames):
+        yield part, points[:, : mesh.SKIN_POINTS].reshape(len(points), -1)
+
+
+def expression(face: PoseFree, train: int) -> tuple[NDArray[np.float32], float]:
     """([T,E] scores on the principal components of the training frames' skin points, share of variance they carry).
 
-    Divided by the first component's deviation, so that it has deviation 1 and the rest keep their relative size.
+    Divided by the first component's deviation, so that it has deviation 1 and the rest keep their relative size. Rows are
+    summed to their D×D products, so that memory doesn't grow with the clip.
     """
-    flat = points[:, : mesh.SKIN_POINTS].reshape(len(points), -1)
-    centred = flat - flat[:train].mean(0)
-    deviations, basis = _principal(centred[:train])
+    mean = sum(rows.sum(0) for _, rows in _skin(face, train)) / train
+    products = sum((rows - mean).T @ (rows - mean) for _, rows in _skin(face, train))
     kept = min(COMPONENTS, train - 1)
-    carried = float((deviations[:kept] ** 2).sum() / max((deviations**2).sum(), 1e-12))
-    first = max(deviations[0] / np.sqrt(train), 1e-9)
-    return (centred @ basis[:kept].T / first).astype(np.float32), carried
+    rising, vectors = eigsh(products, kept, v0=np.ones(len(mean)))  # a start of its own would be random
+    squares, basis = rising[::-1].clip(0), vectors[:, ::-1]
+    first = max(np.sqrt(squares[0] / train), 1e-9)
+    scores = np.empty((len(face), kept), np.float32)
+    for part, rows in _skin(face, len(face)):
+        scores[part] = (rows - mean) @ basis / first
+    return scores, float(squares.sum() / max(np.trace(products), 1e-12))
 
 
-def _principal(rows: Array) -> tuple[Array, Array]:
-    """(singular values, falling, [K,D] right singular vectors) of rows [N,D]; of long tables by their D×D products, which is
-    ten times as quick and as exact for the first components."""
-    if len(rows) <= rows.shape[1]:
-        _, values, basis = np.linalg.svd(rows, full_matrices=False)
-        return values, basis
-    squares, vectors = np.linalg.eigh(rows.T @ rows)
-    return np.sqrt(squares[::-1].clip(0)), vectors.T[::-1]
-
-
-def from_mesh(points: Array, train: int) -> tuple[Coefficients, str]:
-    """(coefficients, what made them) of the pose-free mesh [T,478,3]."""
-    scores, carried = expression(points, train)
-    closure = eyelids(shape.eye_opening(points), train)
-    found = Coefficients(scores, closure, jaw(points, train), "mesh-pca", _no_shape(len(scores)))
+def from_mesh(face: PoseFree, train: int) -> tuple[Coefficients, str]:
+    """(coefficients, what made them) of the pose-free mesh."""
+    scores, carried = expression(face, train)
+    closure = eyelids(shape.eye_opening(face), train)
+    found = Coefficients(scores, closure, jaw(face, train), "mesh-pca", _no_shape(len(scores)))
     return found, f"{scores.shape[1]} components of the pose-free FaceMesh ({carried:.1%} of the variance)"
 
 
@@ -176,7 +177,7 @@ def _measured(job: Job, source: Source) -> tuple[Coefficients, str]:
                 f"{job.options.video}: the face landmarker finds no face in {len(missed)} of {len(table)} frames; "
                 f"cut them out, or move {source.file} away to use the mesh"
             )
-        table = mesh.bridge(table[..., None], found)[..., 0]
+        mesh.bridge(table, found)
         coefficients, text = from_blendshapes(table, job.train)
         return coefficients, f"{text}{f', {len(missed)} frames bridged' if len(missed) else ''}"
     return from_mesh(shape.pose_free(mesh.load(job), job.train), job.train)

@@ -37,10 +37,12 @@ def projections(job: Job) -> Array:
 
 def triangulate(cameras: Array, seen: Array) -> Array:
     """[P,3] points nearest (linear least squares) to what the cameras [T,3,4] saw of them, [T,P,2] pixels."""
-    rows = seen[..., None] * cameras[:, None, 2:3] - cameras[:, None, :2]
-    rows = rows / np.linalg.norm(rows[..., :3], axis=-1, keepdims=True)
-    systems = rows.transpose(1, 0, 2, 3).reshape(seen.shape[1], -1, 4)
-    return np.stack([np.linalg.lstsq(system[:, :3], -system[:, 3], rcond=None)[0] for system in systems])
+    found = []
+    for pixels in seen.transpose(1, 0, 2):
+        rows = pixels[..., None] * cameras[:, 2:3] - cameras[:, :2]
+        system = (rows / np.linalg.norm(rows[..., :3], axis=-1, keepdims=True)).reshape(-1, 4)
+        found.append(np.linalg.lstsq(system[:, :3], -system[:, 3], rcond=None)[0])
+    return np.stack(found)
 
 
 def project(cameras: Array, points: Array) -> tuple[Array, Array]:

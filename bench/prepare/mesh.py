@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +35,11 @@ _STIRS = 0.02
 shifted: at most 0.013; a real clip: mouth 0.17, and in no 1.2 s of it less than 0.042 for mouth and eyes together."""
 
 
-def detect(job: Job) -> tuple[Mesh, NDArray[np.bool_]]:
-    """([T,478,3] in pixels: x right, y down, z away from the camera; [T] whether a face was found)."""
+def detect(job: Job, into: Mesh) -> NDArray[np.bool_]:
+    """[T] whether a face was found; ``into`` [T,478,3] is filled with pixels: x right, y down, z away from the camera."""
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
-    side = max(job.size)
-    mesh = np.full((job.frames, POINTS, 3), np.nan, np.float32)
+    side, seen = max(job.size), np.zeros(job.frames, bool)
     with silent_stderr():
         model = FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True)
         model.process(np.zeros((side, side, 3), np.uint8))  # its threads chatter while they start
@@ -51,8 +51,10 @@ def detect(job: Job) -> tuple[Mesh, NDArray[np.bool_]]:
                 found = model.process(picture).multi_face_landmarks
             quiet = quiet and not found
             if found:
-                mesh[i] = [(p.x, p.y, p.z) for p in found[0].landmark]
-    return mesh * side, np.isfinite(mesh).all((1, 2))
+                into[i] = [(p.x, p.y, p.z) for p in found[0].landmark]
+                into[i] *= side
+                seen[i] = np.isfinite(into[i]).all()
+    return seen
 
 
 def _square(path: Path, side: int) -> NDArray[np.uint8]:
@@ -63,16 +65,14 @@ def _square(path: Path, side: int) -> NDArray[np.uint8]:
     return np.asarray(canvas)
 
 
-def bridge(mesh: Mesh, found: NDArray[np.bool_]) -> Mesh:
-    """Frames without a face get the line between their neighbours (at the ends: the nearest)."""
-    flat = mesh.reshape(len(mesh), -1).copy()
+def bridge(rows: NDArray[np.float32], found: NDArray[np.bool_]) -> None:
+    """Rows [T, …] of frames without a face become the line between their neighbours (at the ends: the nearest)."""
     known = np.flatnonzero(found)
     for i in np.flatnonzero(~found):
         after = int(np.searchsorted(known, i))
         a, b = known[max(after - 1, 0)], known[min(after, len(known) - 1)]
         share = 0.0 if a == b else min(max((i - a) / (b - a), 0.0), 1.0)
-        flat[i] = (1 - share) * flat[a] + share * flat[b]
-    return flat.reshape(mesh.shape)
+        rows[i] = (1 - share) * rows[a] + share * rows[b]
 
 
 def stir(mesh: Mesh) -> NDArray[np.float64]:
@@ -83,8 +83,8 @@ def stir(mesh: Mesh) -> NDArray[np.float64]:
 
 
 def load(job: Job) -> Mesh:
-    """[T,478,3] mesh of every frame, pixels."""
-    return np.load(job.work / FILE, allow_pickle=False)
+    """[T,478,3] mesh of every frame, pixels. It stays on disk: a row or a few columns are read when they are asked for."""
+    return np.load(job.work / FILE, mmap_mode="r", allow_pickle=False)
 
 
 def write_points(path: Path, points: NDArray[np.float32]) -> None:
@@ -93,30 +93,42 @@ def write_points(path: Path, points: NDArray[np.float32]) -> None:
         np.savetxt(temporary, points, fmt="%.4f")
 
 
+def _blank(path: Path, frames: int) -> Mesh:
+    """[T,478,3] zeros in a .npy file, to be filled there."""
+    create: Any = np.lib.format.open_memmap  # numpy has no types for it
+    rows: Mesh = create(path, mode="w+", dtype=np.float32, shape=(frames, POINTS, 3))
+    return rows
+
+
+def _check(job: Job, rows: Mesh, found: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Frames without a face, few enough to be bridged; bridges them in ``rows``. Raises as :func:`run`."""
+    missed = np.flatnonzero(~found)
+    if len(missed) > MOST_MISSED * len(rows):
+        some = ", ".join(map(str, missed[:5])) + (" …" if len(missed) > 5 else "")
+        raise DataError(
+            f"{job.options.video}: no face in {len(missed)} of {len(rows)} frames ({some}); cut them out of the video"
+        )
+    bridge(rows, found)
+    if (stir(rows) < _STIRS).all():
+        raise DataError(
+            f"{job.options.video}: a picture that is only moved: neither mouth nor eyes open or close in {len(rows)} frames"
+        )
+    return missed
+
+
 def run(job: Job) -> Made:
     """Detect, bridge a few gaps, write the mesh and the landmarks.
 
     Raises:
         DataError: no face in too many frames, or one that doesn't move by itself.
     """
-    mesh, found = detect(job)
-    missed = np.flatnonzero(~found)
-    if len(missed) > MOST_MISSED * len(mesh):
-        some = ", ".join(map(str, missed[:5])) + (" …" if len(missed) > 5 else "")
-        raise DataError(
-            f"{job.options.video}: no face in {len(missed)} of {len(mesh)} frames ({some}); cut them out of the video"
-        )
-    mesh = bridge(mesh, found)
-    if (stir(mesh) < _STIRS).all():
-        raise DataError(
-            f"{job.options.video}: a picture that is only moved: neither mouth nor eyes open or close in {len(mesh)} frames"
-        )
     with atomic_file(job.work / FILE) as temporary:
-        np.save(temporary, mesh)
-    for i, points in enumerate(mesh[:, MEDIAPIPE_TO_IBUG, :2]):
-        write_points(job.root / f"ori_imgs/{i}.lms", points)
+        rows = _blank(temporary, job.frames)
+        missed = _check(job, rows, detect(job, rows))
+    for i, points in enumerate(rows):
+        write_points(job.root / f"ori_imgs/{i}.lms", points[MEDIAPIPE_TO_IBUG, :2])
     gaps = f", {len(missed)} frames bridged ({', '.join(map(str, missed))})" if len(missed) else ""
-    text = f"face in {len(mesh) - len(missed)} of {len(mesh)} frames{gaps}"
+    text = f"face in {len(rows) - len(missed)} of {len(rows)} frames{gaps}"
     return Made(text, {"ori_imgs/*.lms": f"MediaPipe FaceMesh 0.10.21, 68 of its 478 points; {text}"})
 
 

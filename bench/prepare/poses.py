@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -130,8 +130,11 @@ def as_json(poses: Poses, ids: Sequence[int], size: tuple[int, int]) -> str:
 def run(job: Job) -> Made:
     """Read, scale the focal length to the frames, split."""
     options = job.options
-    path = options.poses or job.work / OWN
-    poses = read(path, options, job.frames)
+    if options.poses:
+        path, poses = options.poses, read(options.poses, options, job.frames)
+    else:  # the step track has taken in --focal
+        path = job.work / OWN
+        poses = read(path, replace(options, focal=None, focal_at=None), job.frames)
     write_text(job.root / "transforms_train.json", as_json(poses, range(job.train), job.size))
     write_text(job.root / "transforms_val.json", as_json(poses, range(job.train, job.frames), job.size))
     focal = poses.focal * job.size[0] / poses.at

@@ -42,7 +42,7 @@ def read(path: Path) -> tuple[NDArray[np.int16], float]:
     except av.FFmpegError as error:
         raise source.broken(path, error) from error
     samples = np.concatenate(chunks) if chunks else np.zeros(0, np.int16)
-    if np.abs(samples.astype(np.int32)).max(initial=0) < _SILENT:
+    if max(samples.max(initial=0), -int(samples.min(initial=0))) < _SILENT:
         raise DataError(f"{path}: its sound track is silent (never above −60 dB); give a video with its sound")
     return samples, (first if start is None else start) - first
 

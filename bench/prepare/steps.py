@@ -40,9 +40,10 @@ class Options:
     crop: str = "auto"
     """``auto``: the square around head and shoulders; ``none``: the whole picture."""
     focal: float | None = None
-    """Focal length in pixels at width ``focal_at``; None takes the poses file's."""
+    """Focal length in pixels of a picture ``focal_at`` wide; None takes the poses file's, or finds it."""
     focal_at: float | None = None
-    """Width in pixels that the focal length belongs to; None is the poses file's convention."""
+    """Width in pixels of the whole picture that the focal length belongs to; None: the poses file's convention, else the
+    video's width."""
     au: Path | None = None
     background: Path | None = None
     coefficients: Path | None = None

@@ -57,8 +57,8 @@ def track(points: NDArray[np.floating[Any]], size: tuple[int, int], focal: float
     head, known = track_solve.solve(seen[keys], prior, width, centre, focal and focal / width)
     lens = Lens(known.value * width, centre)
     motion, left_out = track_time.smooth(seen, track_model.start(seen, head.shape, lens), head.shape, lens)
-    missed = (track_model.predict(motion, head.shape, lens) - seen)[..., :2]
-    return Tracked(motion, head.shape, lens, known, np.linalg.norm(missed, axis=-1), left_out)
+    distance = track_model.misses(seen, motion, head.shape, lens, axes=2)
+    return Tracked(motion, head.shape, lens, known, distance, left_out)
 
 
 def check(found: Tracked, video: Path) -> None:
@@ -80,14 +80,25 @@ def check(found: Tracked, video: Path) -> None:
         )
 
 
-def _wanted(options: Options, width: int) -> float | None:
-    """``--focal`` in pixels of the frames."""
+def wanted(options: Options, video_width: int, kept_width: int, width: int) -> float | None:
+    """``--focal`` in pixels of the frames, of which ``width`` show what ``kept_width`` pixels of the video do.
+
+    Raises:
+        DataError: not positive.
+    """
     if options.focal is None:
         return None
-    focal = options.focal * width / (options.focal_at or width)
+    at = options.focal_at or video_width
+    focal = options.focal * video_width / at * width / kept_width
     if not np.isfinite(focal) or focal <= 0:
-        raise DataError(f"--focal {options.focal:g} at {options.focal_at or width:g} px: must be positive")
+        raise DataError(f"--focal {options.focal:g} at {at:g} px: must be positive")
     return focal
+
+
+def _given(job: Job) -> float | None:
+    seen = job.facts("follow")
+    left, _, right, _ = seen["crop"]
+    return wanted(job.options, int(seen["video_size"][0]), int(right - left), job.size[0])
 
 
 def run(job: Job) -> Made:
@@ -98,12 +109,12 @@ def run(job: Job) -> Made:
     """
     if job.options.poses is not None:
         return Made("not needed: --poses gives the head's poses")
-    wanted = _wanted(job.options, job.size[0])
-    found = track(mesh.load(job), job.size, wanted)
+    given = _given(job)
+    found = track(mesh.load(job), job.size, given)
     check(found, job.options.video)
     tracked = poses.Poses(found.motion.camera_to_world(), found.lens.focal, job.size[0])
     write_text(job.work / poses.OWN, poses.as_json(tracked, range(job.frames), job.size))
-    source = "given" if wanted is not None else "prior" if found.focal.by_prior else "video"
+    source = "given" if given is not None else "prior" if found.focal.by_prior else "video"
     jumped = np.flatnonzero(found.left_out).tolist()
     text = _summary(found, source)
     facts = {

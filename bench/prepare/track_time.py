@@ -11,7 +11,7 @@ from scipy.linalg import solveh_banded
 from scipy.ndimage import median_filter
 from scipy.spatial.transform import Rotation
 
-from bench.prepare.track_model import Array, Lens, Motion, derivatives, misses, predict
+from bench.prepare.track_model import Array, Lens, Motion, derivatives, misses, pieces, predict
 from bench.prepare.track_solve import noise, weights
 
 Mask = NDArray[np.bool_]
@@ -22,7 +22,6 @@ _STIFFNESS = (*3 * (np.radians(0.6),), 0.0015, 0.0015, 0.003)
 """Deviations of the second differences per frame²: turning about the camera's axes, shift aside, up, and in depth. At FaceMesh's
 usual noise (0.25 px at 256) they leave a nod of ±8° at 2 Hz 96 % of its height (0.4°: 90 %) and a fifth of the jitter."""
 _ROUNDS = 8
-_CHUNK = 500
 _BANDS = 13
 _SECOND = (1.0, -2.0, 1.0)
 _JUMP = np.radians(6.0)
@@ -67,12 +66,12 @@ def smooth(seen: Array, motion: Motion, shape: Array, lens: Lens, stiff: bool = 
 def _normal(seen: Array, motion: Motion, shape: Array, lens: Lens, sigma: float) -> tuple[Array, Array]:
     """([T,6,6] systems, [T,6] slopes) of each frame's own fit; some frames at a time, so that memory is bounded."""
     own, slope = np.empty((len(seen), 6, 6)), np.empty((len(seen), 6))
-    for first in range(0, len(seen), _CHUNK):
-        part = np.arange(first, min(first + _CHUNK, len(seen)))
+    for part in pieces(len(seen)):
         rest = seen[part] - predict(motion.at(part), shape, lens)
         by_pose = derivatives(motion.at(part), shape, lens)[0]
         scaled = by_pose * weights(np.linalg.norm(rest, axis=-1), sigma)[..., None, None]
-        own[part] = scaled.reshape(len(part), -1, 6).transpose(0, 2, 1) @ by_pose.reshape(len(part), -1, 6)
+        count = len(rest)
+        own[part] = scaled.reshape(count, -1, 6).transpose(0, 2, 1) @ by_pose.reshape(count, -1, 6)
         slope[part] = (scaled * rest[..., None]).sum((1, 2))
     return own, slope
 

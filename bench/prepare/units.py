@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 from bench.paths import atomic_file
 from bench.prepare import blendshapes, coefficients, mesh, shape
-from bench.prepare.shape import Array
+from bench.prepare.shape import Array, PoseFree
 from bench.prepare.steps import Job, Made, Options, Step
 from bench.tables import read_action_units, read_coefficients
 
@@ -32,18 +32,19 @@ _FROM_ARKIT = {"AU04_r": "browDown", "AU05_r": "eyeWide", "AU07_r": "eyeSquint"}
 """Units taken from blendshapes where there are any; rest is the training frames' median, 5 is a coefficient of 1."""
 
 
-def measured(points: Array, train: int) -> pd.DataFrame:
-    """Intensities 0–5 from the pose-free mesh [T,478,3]; rest is the training frames' median (lips: closed)."""
+def measured(face: PoseFree, train: int) -> pd.DataFrame:
+    """Intensities 0–5 from the pose-free mesh; rest is the training frames' median (lips: closed)."""
     table: dict[str, Array] = {}
     for unit, (above, below, sign, full) in _DISTANCES.items():
-        way = (points[:, below, 1] - points[:, above, 1]).mean(1)
+        way = (face.at(*below)[..., 1] - face.at(*above)[..., 1]).mean(1)
         table[unit] = sign * (way - np.median(way[:train])) / full * 5
-    opening = shape.eye_opening(points).mean(1)
+    lids = shape.eye_opening(face)
+    opening = lids.mean(1)
     rest = np.median(opening[:train])
     table["AU05_r"] = (opening / rest - 1) / 0.5 * _LIDS_FULL
-    table["AU25_r"] = np.linalg.norm(points[:, _LIPS[0]] - points[:, _LIPS[1]], axis=-1) / _LIPS_FULL * 5
-    table["AU26_r"] = coefficients.jaw(points, train)[:, 0] / _JAW_FULL * 5
-    table["AU45_r"] = coefficients.eyelids(shape.eye_opening(points), train).mean(1) * _LIDS_FULL
+    table["AU25_r"] = np.linalg.norm(np.diff(face.at(*_LIPS), axis=1)[:, 0], axis=-1) / _LIPS_FULL * 5
+    table["AU26_r"] = coefficients.jaw(face, train)[:, 0] / _JAW_FULL * 5
+    table["AU45_r"] = coefficients.eyelids(lids, train).mean(1) * _LIDS_FULL
     return pd.DataFrame({name: values.clip(0, 5) for name, values in sorted(table.items())})
 
 

@@ -1,10 +1,15 @@
 """The steps' arithmetic on made-up arrays."""
 
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from bench.errors import DataError
-from bench.prepare import coefficients, masks, mesh, parsers, plate, shape, sound, units
+from bench.prepare import coefficients, fit, masks, mesh, parsers, plate, shape, sound, track, units
 
 
 def faces(count: int = 60) -> np.ndarray:
@@ -24,8 +29,14 @@ def faces(count: int = 60) -> np.ndarray:
     return np.array(out, np.float32)
 
 
+def unturned(points: np.ndarray) -> shape.PoseFree:
+    """Points [T,478,3] that count as free of pose as they are."""
+    count = len(points)
+    return shape.PoseFree(points, np.ones(count), np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)))
+
+
 def test_pose_free_takes_out_turn_size_and_place():
-    points = shape.pose_free(faces(), 50)
+    points = shape.pose_free(faces(), 50).at(*range(mesh.POINTS))
     assert np.ptp(points[:40], axis=0).max() < 1e-3
     left, right = (points[:50, list(shape.EYES[s][0])].mean((0, 1)) for s in ("left", "right"))
     assert np.linalg.norm(left - right) == pytest.approx(1, abs=1e-6)
@@ -58,13 +69,17 @@ def test_expression_is_fitted_on_training_frames_only():
     )
     changed = points.copy()
     changed[45:] += 3
-    scores, carried = coefficients.expression(points, 45)
-    again, _ = coefficients.expression(changed, 45)
+    scores, carried = coefficients.expression(unturned(points), 45)
+    again, _ = coefficients.expression(unturned(changed), 45)
     assert scores.shape == (50, coefficients.COMPONENTS)
     assert carried > 0.99
     assert np.allclose(scores[:45], again[:45])
+    rows = points[:45, : mesh.SKIN_POINTS].reshape(45, -1)
+    left, spread, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    wanted = left * spread / spread[0] * np.sqrt(45)
+    assert np.abs(scores[:45]) == pytest.approx(np.abs(wanted[:, : coefficients.COMPONENTS]), abs=1e-3)
     assert scores[:45, 0].std() == pytest.approx(1, rel=0.01)
-    assert coefficients.expression(points[:12], 10)[0].shape == (12, 9)
+    assert coefficients.expression(unturned(points[:12]), 10)[0].shape == (12, 9)
 
 
 def test_measured_units_have_the_columns_and_range():
@@ -142,14 +157,18 @@ def test_resizing_labels_keeps_ids():
     small = parsers.resized(labels, (256, 128))
     assert small.shape == (128, 256)
     assert set(np.unique(small)) == {0, 17}
+    large = parsers.resized(labels, (896, 896))
+    assert (large == labels.repeat(2, 0).repeat(2, 1)).all()
 
 
 def test_gaps_are_bridged():
     known = np.zeros((5, mesh.POINTS, 3), np.float32)
     known[4] = 4
     found = np.array([True, False, False, False, True])
-    assert mesh.bridge(known, found)[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
-    assert mesh.bridge(known, ~found[::-1] | (np.arange(5) == 1))[0, 0, 0] == 0
+    mesh.bridge(known, found)
+    assert known[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    mesh.bridge(known, np.arange(5) == 3)
+    assert known[:, 0, 0].tolist() == [3, 3, 3, 3, 3]
 
 
 def test_sound_is_cut_and_filled_to_the_frames():
@@ -157,3 +176,38 @@ def test_sound_is_cut_and_filled_to_the_frames():
     assert sound.fit(samples, 10 / 16000, 50)[:12].tolist() == [0] * 10 + [1, 2]
     assert sound.fit(samples, -10 / 16000, 50)[0] == 11
     assert sound.fit(samples, 0, 120)[[99, 100, 119]].tolist() == [100, 0, 0]
+
+
+def peak(folder: Path, frames: int, work: Callable[[mesh.Mesh], object]) -> int:
+    """Bytes held at most while ``work`` looks at a mesh of so many frames."""
+    np.save(folder / mesh.FILE, faces()[np.arange(frames) % 60])
+    rows = mesh.load(SimpleNamespace(work=folder))  # type: ignore[arg-type]
+    tracemalloc.start()
+    try:
+        work(rows)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def coefficients_and_units(rows: mesh.Mesh) -> None:
+    face = shape.pose_free(rows, len(rows) - 100)
+    coefficients.from_mesh(face, len(rows) - 100)
+    units.measured(face, len(rows) - 100)
+
+
+def reprojection(rows: mesh.Mesh) -> None:
+    cameras = np.tile([[600, 0, 128, 0], [0, 600, 128, 0], [0, 0, 1, 5.0]], (len(rows), 1, 1))
+    cameras[:, :, 3] += np.random.default_rng(0).normal(0, 0.1, (len(rows), 3))
+    fit.errors(cameras, rows[:, fit.RIGID, :2].astype(np.float64))
+
+
+def tracking(rows: mesh.Mesh) -> None:
+    track.track(rows, (256, 256), 600)
+
+
+@pytest.mark.parametrize("work", [coefficients_and_units, reprojection, pytest.param(tracking, marks=pytest.mark.slow)])
+def test_a_long_clips_mesh_stays_on_disk(tmp_path: Path, work: Callable[[mesh.Mesh], object]) -> None:
+    """An hour has 90 000 frames; at 3 KB each it needs 270 MB, whereas its mesh has 516."""
+    short, long = peak(tmp_path, 1000, work), peak(tmp_path, 4000, work)
+    assert (long - short) / 3000 < 3000

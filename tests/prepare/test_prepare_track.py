@@ -206,6 +206,9 @@ def prepared(folder, points, size=SIZE, **options):
     work = folder / "s/.prepare"
     work.mkdir(parents=True)
     (work / "frames.json").write_text(json.dumps({"facts": {"frames": len(points), "size": size}}))
+    (work / "follow.json").write_text(
+        json.dumps({"facts": {"video_size": (2 * size[0], size[1]), "crop": (9, 0, 137, 128)}})
+    )
     np.save(work / mesh.FILE, points.astype(np.float32))
     return Job(Options(Path("v.mp4"), "x", folder / "s", **options), lambda items, *_: items)
 
@@ -228,13 +231,13 @@ def test_the_steps_write_the_fields_files_and_say_what_decided_the_focal_length(
 def test_a_given_focal_length_wins(tmp_path):
     rng = np.random.default_rng(10)
     points = film(head(rng), motion(lively(40)), lens(2.4), rng)
-    job = prepared(tmp_path, points, focal=1200.0, focal_at=450)
+    job = prepared(tmp_path, points, focal=1200.0, focal_at=1024)  # the video is 512 wide, 128 of it become 256
     made = track.run(job)
     poses.run(job)
     assert made.facts["focal_from"] == "given"
     assert "(--focal)" in made.summary
     written = json.loads((job.root / "transforms_train.json").read_text())["focal_len"]
-    assert written == pytest.approx(1200 * 256 / 450)
+    assert written == pytest.approx(1200 * (512 / 1024) * (256 / 128))
     assert made.facts["focal_px"] == pytest.approx(written)
 
 
@@ -269,7 +272,8 @@ def test_our_poses_of_obama_turn_as_the_fields_tracking_does(obama, tmp_path):
     job = SimpleNamespace(
         size=SIZE, frames=len(frames), image=lambda k: tmp_path / f"{k}.jpg", track=lambda items, *_: items
     )
-    points, _ = mesh.detect(job)
+    points = np.empty((len(frames), mesh.POINTS, 3), np.float32)
+    mesh.detect(job, points)
     found = track.track(points, SIZE, focal=1200 / 450 * SIZE[0])
     theirs = poses.read(obama / "track_params.pt", Options(Path("v"), "x", Path("o")), len(frames)).matrices
     ours = found.motion.camera_to_world()

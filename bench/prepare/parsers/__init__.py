@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -140,9 +141,13 @@ def check(wanted: Path | None) -> Choice:
 
 def resized(labels: Labels, size: tuple[int, int]) -> Labels:
     """Class map at (width, height): per pixel the class with the largest share, so that thin parts keep their form."""
-    present = np.unique(labels)
-    shares = [
-        np.asarray(Image.fromarray((labels == k).astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
-        for k in present
-    ]
-    return present[np.argmax(shares, axis=0)]
+    if labels.shape == size[::-1]:
+        return labels
+    enlarged = size[0] >= labels.shape[1] and size[1] >= labels.shape[0]
+    how = cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA
+    largest, out = np.zeros(size[::-1], np.float32), np.zeros(size[::-1], np.uint8)
+    for k in np.flatnonzero(np.bincount(labels.ravel())).tolist():
+        share = cv2.resize((labels == k).astype(np.float32), size, interpolation=how)
+        out[share > largest] = k
+        np.maximum(largest, share, out=largest)
+    return out
