@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench import registry, stats
-from bench.errors import BenchError, DataError
+from bench import registry
+from bench.errors import BenchError
 from bench.metrics import METRICS
 from bench.records import CellKey
 from bench.report.data import Run
+from bench.report.deltas import Delta, adjusted, difference, no_value
 from bench.report.paper_table import QUALITY, Line, PaperTable, assemble
 from bench.report.published import Published, published_ablation
 from bench.report.rows import Row, Summary
@@ -20,30 +20,6 @@ from bench.report.values import Column
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ALPHA = 0.05
-"""A delta is told apart from chance if its adjusted p is at most this."""
-
-
-@dataclass(frozen=True)
-class Delta:
-    """A variant's mean less the full method's, on the subjects, seeds and frames that both have."""
-
-    value: float | None = None
-    ci95: tuple[float, float] | None = None
-    """None: resampling has no meaning here (:func:`bench.stats.compare`)."""
-    p: float | None = None
-    p_holm: float | None = None
-    """Adjusted for all variants compared in this measure."""
-    cells: int = 0
-    """Pairs of cells compared."""
-    reason: str = ""
-    """Why there is no value, or no interval."""
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether it is more than chance."""
-        return self.p_holm is not None and self.p_holm <= ALPHA
 
 
 @dataclass(frozen=True)
@@ -124,37 +100,18 @@ def _delta_rows(run: Run, lines: Sequence[Line], full: Row | None, columns: Sequ
     tables = frame_tables({cell.key.name: cell for cell in run.cells})
     found: list[dict[str, Delta]] = [{} for _ in lines]
     for column in columns:
-        deltas = [_delta(line.ours, full, column, tables) for line in lines]
-        tested = [place for place, delta in enumerate(deltas) if delta.p is not None]
-        adjusted = stats.holm([p for delta in deltas if (p := delta.p) is not None])
-        for place, p in zip(tested, adjusted, strict=True):
-            deltas[place] = replace(deltas[place], p_holm=p)
+        deltas = adjusted([_delta(line.ours, full, column, tables) for line in lines])
         for row, delta in zip(found, deltas, strict=True):
             row[column.key] = delta
     return [DeltaRow(line.title, line.label, row) for line, row in zip(lines, found, strict=True)]
 
 
 def _delta(ours: Row | None, full: Row | None, column: Column, tables: Mapping[str, pd.DataFrame | None]) -> Delta:
-    for row in (full, ours):
-        if row is None:
-            return Delta(reason="the full method was not run")
-        if (value := row.values[column.key]).state != "ok" or row.status != "ok":
-            return Delta(reason=f"{row.method} has no such value: {value.reason or row.error or value.state}")
-    assert ours is not None
-    assert full is not None
-    a, b = series_of(ours, column, tables), series_of(full, column, tables)
-    if a is None or b is None:
-        return Delta(reason="no per-frame values")
-    cells = sum(len(a[subject].keys() & b[subject].keys()) for subject in a.keys() & b.keys())
-    try:
-        found = stats.compare(a, b, METRICS[column.measure].statistic)
-    except DataError as error:
-        return Delta(reason=str(error))
-    if not math.isfinite(found.delta):
-        return Delta(reason="undefined on the frames that both have scored", cells=cells)
-    if found.low is None or found.high is None:
-        return Delta(found.delta, cells=cells, reason="no interval: too few frames that both have scored")
-    return Delta(found.delta, (found.low, found.high), found.p, cells=cells)
+    if ours is None or full is None:
+        return Delta(reason="the full method was not run")
+    if reason := no_value(full, column) or no_value(ours, column):
+        return Delta(reason=reason)
+    return difference(series_of(ours, column, tables), series_of(full, column, tables), column.measure)
 
 
 def _notes(method: str, ours: Mapping[str, Row], rows: Sequence[DeltaRow]) -> Iterator[str]:

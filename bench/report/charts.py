@@ -158,7 +158,7 @@ class Point:
     x: float
     y: float
     side: str
-    """Where its label stands: ``right`` or ``left`` of it, ``above`` or ``below`` it."""
+    """Where its label stands: ``right`` or ``left`` of it, ``above`` or ``below`` it; ``none``: there is no room for one."""
     about: str
 
 
@@ -206,8 +206,8 @@ def scatter(marks: Sequence[Mark], style: dict[str, Style]) -> Scatter:
 
 
 def _free_side(label: str, at: tuple[float, float], taken: list[tuple[float, float, float, float]]) -> str:
-    """The first side of a point where its label meets no other one; sizes are for a plot of about 700 × 300 pixels."""
-    width, height, gap = 1.05 * len(label) + 1, 6.0, 1.5
+    """The first side of a point where its label meets no other one, or ``none``; sizes are for a plot of about 500 × 170 pixels."""
+    width, height, gap = 1.45 * len(label) + 1, 9.0, 2.0
     x, y = at
     boxes = {
         "right": (x, y - height / 2, x + gap + width, y + height / 2),
@@ -220,6 +220,7 @@ def _free_side(label: str, at: tuple[float, float], taken: list[tuple[float, flo
         inside = box[0] >= 0 and box[2] <= 100
         return inside and not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken)
 
-    side = next((name for name, box in boxes.items() if free(box)), "left" if x > 50 else "right")
-    taken.append(boxes[side])
+    side = next((name for name, box in boxes.items() if free(box)), "none")
+    if side != "none":
+        taken.append(boxes[side])
     return side

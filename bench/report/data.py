@@ -87,6 +87,10 @@ class Cell:
             raise RecordError(f"{path} can't be read ({_first(error)}); run the cell again") from error
         if not table.index.is_unique:
             raise RecordError(f"{path} lists a frame twice; run the cell again")
+        if self.record and self.record.frames not in (0, len(table)):
+            raise RecordError(
+                f"{path} has {len(table)} frames where {self.record.frames} were rendered; run the cell again"
+            )
         return table.select_dtypes("number").sort_index()
 
     def training(self) -> pd.DataFrame | None:
@@ -131,7 +135,8 @@ class Run:
 
     def label(self, key: CellKey) -> str:
         """What the report calls a method: ``degstalk[-E]@official``, with the preset where the run has several."""
-        return f"{key.label} {key.preset}" if len({cell.key.preset for cell in self.cells}) > 1 else key.label
+        presets = {key.preset for key in (*self.plan.cells, *(cell.key for cell in self.cells))}
+        return f"{key.label} {key.preset}" if len(presets) > 1 else key.label
 
     def ground_truth(self, subject: str) -> Path:
         """Video of a subject's test frames; may be missing."""

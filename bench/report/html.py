@@ -5,16 +5,31 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.paths import content
+from bench.report.rows import Row
 
 TABLES, PLAYERS = "tables.js", "players.js"
 """Scripts of ``reports/``: sorting, filtering and the theme; the synchronised players, which need the first, too."""
+
+
+@dataclass(frozen=True)
+class Links:
+    """Where names in a table lead; without pages of their own, to what the page itself tells of a cell."""
+
+    methods: Mapping[str, str] = field(default_factory=dict)
+    subjects: Mapping[str, str] = field(default_factory=dict)
+
+    def cell(self, row: Row) -> str:
+        """Log and provenance of a row's first cell."""
+        key = row.key or row.children[0].key
+        return f"{self.methods.get(row.method, '')}#cell-{key.name if key else ''}"
 
 
 def render_page(template: str, scripts: Sequence[str], **values: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.paths import write_text
 from bench.report.charts import Mark, Scatter, Style, scatter, styles
 from bench.report.data import Run
-from bench.report.html import PLAYERS, TABLES, render_page, script_json
+from bench.report.html import PLAYERS, TABLES, Links, render_page, script_json
 from bench.report.media import Shelf, encode
 from bench.report.overview import Overview
 from bench.report.paper_text import (
@@ -63,6 +63,7 @@ def render(overview: Overview, shelf: Shelf) -> str:
         facts=facts(run),
         summary=summary,
         bands=bands,
+        links=Links(),
         levels=levels(run),
         styles=looks,
         scatter=quality_and_speed(summary, looks),

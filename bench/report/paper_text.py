@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench.report.ablation import Ablation, Delta, DeltaRow
+from bench.report.ablation import Ablation, DeltaRow
+from bench.report.deltas import Delta
 from bench.report.markdown import code, escape, table
 from bench.report.paper_table import NONE, Line, Measure, PaperTable
 from bench.report.values import Column
