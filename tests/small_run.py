@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.hashes import hash_folder
 from bench.records import CellKey, Fps, MetricRecord, Plan, Record, save
 from bench.video import write_lossless, write_preview
 
@@ -96,10 +97,12 @@ def _cell(folder: Path, key: CellKey, worse: float, noise: int, roots: Mapping[s
         sees=["pose", "audio"], hardware=HARDWARE, versions={"talkbench": "0.1.0"}, started="2026-11-25T20:00:00Z",
         provenance={"subject": "sha256:1234", "detector": "mediapipe", "protocol": "neutral:1"},
     )  # fmt: skip
-    save(folder / "record.json", record)
     if root := roots.get(key.subject):
-        origin = {"cell": key.model_dump(), "subject_hash": "1234", "subject_root": str(root)}
+        digest = hash_folder(root)
+        record = record.model_copy(update={"provenance": record.provenance | {"subject": digest}})
+        origin = {"cell": key.model_dump(), "subject_hash": digest, "subject_root": str(root)}
         (folder / "job.json").write_text(json.dumps(origin))
+    save(folder / "record.json", record)
     write_lossless(folder / "frames.mkv", pictures(0.0 if key.method == "copy-gt" else 0.1 + worse / 10), 25)
 
 

@@ -35,7 +35,17 @@ def get(name: str) -> Metric:
     return METRICS[name]
 
 
+def title(measure: str) -> str:
+    """A measure's key as tables say it.
+
+    >>> title("psnr@face")
+    'PSNR face'
+    """
+    name, _, region = measure.partition("@")
+    return f"{METRICS[name].label if name in METRICS else name} {region}".strip()
+
+
 __all__ = [
     "FULL", "METRICS", "Batch", "Metric", "MetricResult", "Scorer", "Settings", "Signature", "Undefined", "aggregate",
-    "get", "unopened",
+    "get", "title", "unopened",
 ]  # fmt: skip

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench.regression.verdict import Judged, Lost, Outcome, measure_title
+from bench import metrics
+from bench.regression.verdict import Judged, Lost, Outcome
 from bench.report.markdown import escape, table
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def headline(outcome: Outcome) -> str:
 
 def rule(outcome: Outcome) -> str:
     """How a row is judged, with the tolerances."""
-    stated = ", ".join(f"{measure_title(key)} {value:g}" for key, value in outcome.tolerances.items())
+    stated = ", ".join(f"{metrics.title(key)} {value:g}" for key, value in outcome.tolerances.items())
     return (
         f"A row has regressed if it got worse by more than its tolerance ({stated}) and the paired {outcome.level:.0%} "
         f"interval of the difference (block bootstrap over the frames of both, seed {outcome.seed}) leaves 0 out; "
@@ -112,7 +113,7 @@ def _pictures(lost: Sequence[Lost], pictures: Mapping[str, str]) -> str:
             escape(one.method),
             escape(one.subject),
             f"{one.frame_id}",
-            escape(f"{measure_title(one.measure)} {one.before:.3f} → {one.after:.3f}"),
+            escape(f"{metrics.title(one.measure)} {one.before:.3f} → {one.after:.3f}"),
             f"![{escape(one.cell)}]({pictures[one.cell]})",
         ]
         for one in lost

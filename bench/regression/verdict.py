@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.metrics import METRICS
+from bench import metrics
 
 Verdict = Literal["regressed", "unclear", "ok", "improved"]
 """``regressed``: worse by more than the tolerance and by more than chance; ``unclear``: by more than the tolerance, but chance
@@ -40,7 +40,7 @@ class Judged:
     @property
     def title(self) -> str:
         """``PSNR face``"""
-        return measure_title(self.measure)
+        return metrics.title(self.measure)
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,3 @@ class Outcome:
     def count(self, verdict: Verdict) -> int:
         """How many rows have this verdict."""
         return sum(row.verdict == verdict for row in self.rows)
-
-
-def measure_title(measure: str) -> str:
-    """``psnr@face`` → ``PSNR face``"""
-    name, _, region = measure.partition("@")
-    return f"{METRICS[name].label if name in METRICS else name} {region}".strip()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import csv_text
 from bench.report import markdown
 from bench.report.overview import Overview
 from bench.report.rows import Row
@@ -76,23 +75,17 @@ def to_markdown(run: Path | Overview) -> str:
 def to_csv(run: Path | Overview) -> str:
     """Means and cells of a run folder as CSV with unrounded values, their states and signatures."""
     summary = Overview.of(run).summary
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["level", "method", "kind", "canvas", "subject", "preset", "seed", "status", "error"]
-        + [
-            f"{column.key}{part}"
-            for column in summary.columns
-            for part in ("", "_low", "_high", "_state", "_signature", "_n", "_of")
-        ]
-    )
-    for row in (each for parent in summary.rows for each in (parent, *parent.children)):
-        key = row.key
-        name = [key.subject, key.preset, key.seed] if key else ["", "", ""]
-        cells = [_csv(row.values[column.key]) for column in summary.columns]
-        facts = ["cell" if key else "mean", row.method, row.kind, row.canvas, *name, row.status, row.error or ""]
-        writer.writerow(facts + [part for cell in cells for part in cell])
-    return out.getvalue()
+    head = ["level", "method", "kind", "canvas", "subject", "preset", "seed", "status", "error"]
+    parts = ("", "_low", "_high", "_state", "_signature", "_n", "_of")
+    rows = (_csv_row(row, summary.columns) for parent in summary.rows for row in (parent, *parent.children))
+    return csv_text.to_csv(head + [f"{column.key}{part}" for column in summary.columns for part in parts], rows)
+
+
+def _csv_row(row: Row, columns: Sequence[Column]) -> list[object]:
+    key = row.key
+    name = [key.subject, key.preset, key.seed] if key else ["", "", ""]
+    cells = [part for column in columns for part in _csv(row.values[column.key])]
+    return ["cell" if key else "mean", row.method, row.kind, row.canvas, *name, row.status, row.error or "", *cells]
 
 
 def to_rich(run: Path | Overview) -> Table:

@@ -41,6 +41,10 @@ class Run:
 
         return pd.DataFrame([_row(record) for record in self.records])
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table, with every text in it escaped."""
+        return self.table().to_html(escape=True, index=False, notebook=True, na_rep="–", float_format="{:.4g}".format)
+
 
 def load(run: Path | str) -> Run:
     """Open a run folder.
