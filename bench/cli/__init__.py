@@ -20,6 +20,7 @@ _VERBS = {
     "export": Verb("bench.cli.run_export", "Pack a run into one file, to be checked elsewhere.", "Run and score"),
     "import": Verb("bench.cli.run_import", "Unpack a packed run and prove its files.", "Run and score"),
     "report": Verb("bench.cli.report", "Write a run's HTML report.", "Run and score"),
+    "paper": Verb("bench.cli.paper", "Write tables and figures for a paper.", "Run and score"),
     "baseline": Verb("bench.cli.baseline", "Keep a run as what later ones are checked against.", "Run and score"),
     "check": Verb("bench.cli.check", "Has a method got worse? Exit code 3 if so.", "Run and score"),
     "list": Verb("bench.cli.list", "Methods, subjects and presets at a glance.", "What there is"),
