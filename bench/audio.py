@@ -1,13 +1,14 @@
 """Audio features in the field's shape: one window of 16 feature rows (50 rows a second) per 25-fps video frame.
 
-The built-in kind is ``mel``: log-mel rows laid out as the official scripts lay out DeepSpeech logits
-(spec_degstalk §2.8: 8 zero rows at both ends, windows of 16 rows, stride 2), so that the methods' audio nets
-take them unchanged. It needs no model.
+Files of other encoders' features are one of :data:`KINDS`. The built-in kind is ``mel``: log-mel rows laid out as the
+official scripts lay out DeepSpeech logits (spec_degstalk §2.8: 8 zero rows at both ends, windows of 16 rows, stride 2), so
+that the methods' audio nets take them unchanged. It needs no model.
 """
 
 from __future__ import annotations
 
 import wave
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,38 @@ _HOP, _WIDTH = RATE // ROWS_PER_SECOND, RATE // 40
 """Samples from row to row, and in a row."""
 _CHUNK = 3000
 """Rows (a minute) whose spectra are held at a time."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One sort of audio features, one row of windows a 25-fps frame."""
+
+    key: str
+    name: str
+    window: tuple[int, ...]
+    """Shape of a row; the file is [T, *window]."""
+    repeated: int = 0
+    """How often the loader repeats the first and the last row of what the encoder gives."""
+
+    @property
+    def file(self) -> str:
+        """Its file's name in a subject folder."""
+        return f"aud_{self.key}.npy"
+
+    @property
+    def shape(self) -> str:
+        """For messages."""
+        return f"[T, {', '.join(map(str, self.window))}]"
+
+
+KINDS = (
+    Kind("ds", "DeepSpeech", (16, 29)),
+    Kind("hu", "HuBERT", (2, 1024)),
+    Kind("eo", "Esperanto", (16, 44)),
+    # A window of AVE is 0.2 s long and stands for its middle: SyncTalk's loader puts two rows before and after.
+    Kind("ave", "AVE", (1, 512), repeated=2),
+)
+"""Features that come in files (spec_degstalk §2.8, spec_ernerf §2, spec_synctalk §2.5); of several in a folder the first counts."""
 
 
 def read_wav(path: Path) -> NDArray[np.float32]:

@@ -234,24 +234,19 @@ class Subject:
 
     @cached_property
     def audio_kind(self) -> str:
-        """``ds`` (DeepSpeech), ``hu`` (HuBERT) or ``mel`` (log-mel from aud.wav): the first that is there."""
-        for kind in ("ds", "hu"):
-            if (self.root / f"aud_{kind}.npy").exists():
-                return kind
-        return "mel"
+        """Key of the first of :data:`bench.audio.KINDS` whose file is there; else ``mel`` (log-mel from aud.wav)."""
+        return next((kind.key for kind in audio.KINDS if (self.root / kind.file).exists()), "mel")
 
     @cached_property
     def audio_features(self) -> NDArray[np.float32]:
         """[T, L, C] feature windows of ``audio_kind``, one a video frame."""
         if self.audio_kind == "mel":
-            features = audio.windows(audio.log_mel(audio.read_wav(self.root / "aud.wav")))
-        else:
-            path = self.root / f"aud_{self.audio_kind}.npy"
-            features = _read(path, lambda: arrays.array(path)).astype(np.float32)
-        if features.ndim != 3 or not np.isfinite(features).all():
-            raise DataError(
-                f"{self.root}: audio features have shape {features.shape}, expected finite [T, L, C]; {PREPARE}"
-            )
+            return audio.windows(audio.log_mel(audio.read_wav(self.root / "aud.wav")))
+        kind = next(kind for kind in audio.KINDS if kind.key == self.audio_kind)
+        path = self.root / kind.file
+        features: NDArray[np.float32] = _read(path, lambda: arrays.array(path).astype(np.float32))
+        if features.shape[1:] != kind.window or not np.isfinite(features).all():
+            raise DataError(f"{path} has shape {list(features.shape)}, expected finite {kind.shape}; {PREPARE}")
         return features
 
     @property
@@ -311,7 +306,8 @@ class Subject:
             if not (self.root / name).exists():
                 raise DataError(f"{self.root / name} is missing; {PREPARE}")
         if self.audio_kind == "mel" and self.sound is None:
-            raise DataError(f"{self.root} has neither aud_ds.npy, aud_hu.npy nor aud.wav; {PREPARE}")
+            files = ", ".join(kind.file for kind in audio.KINDS)
+            raise DataError(f"{self.root} has neither {files} nor aud.wav; {PREPARE}")
         _ = self.size, self.background, self.action_units, self.camera(self.ids[0])
 
 

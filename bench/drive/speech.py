@@ -8,17 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import arrays, audio, video
-from bench.audio import RATE
+from bench.audio import RATE, Kind
 from bench.errors import AbsentError, BenchWarning, DataError, UsageError
-
-if TYPE_CHECKING:
-    from bench.prepare.features import Kind
 
 FPS = 25
 """Feature windows a second, of all kinds."""
@@ -37,7 +33,7 @@ class Speech:
 
     path: Path
     kind: str
-    """``mel``, ``ds`` or ``hu``."""
+    """``mel``, or a key of :data:`bench.audio.KINDS`."""
     features: NDArray[np.float32]
     """[T,L,C] windows of the whole sound; row k is heard from k/25 s on."""
     first: int
@@ -62,7 +58,7 @@ def listen(path: Path, kind: str, *, start: float = 0.0, features: Path | None =
     """Decode a sound, or a video's, of any format and rate that FFmpeg reads, and find its features.
 
     Args:
-        kind: ``mel``, which is computed here, or ``ds`` or ``hu``, whose models are not here: ``features`` is needed.
+        kind: ``mel``, which is computed here, or one of :data:`bench.audio.KINDS`, whose models are not here: ``features`` is needed.
         start: seconds of the sound to leave out, rounded to whole frames. Features are those of the whole sound.
         features: ``.npy`` [T,L,C] of this whole sound, one window each 1/25 s.
 
@@ -124,10 +120,8 @@ def _rate(path: Path) -> int:
 
 
 def _known(kind: str) -> Kind:
-    from bench.prepare.features import KINDS  # all of prepare comes with it
-
-    for known in KINDS:
-        if known.file == f"aud_{kind}.npy":
+    for known in audio.KINDS:
+        if known.key == kind:
             return known
     raise UsageError(f"the checkpoint was trained with audio features {kind!r}, which aren't known here")
 

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from bench import arrays, classes, paths, tables
+from bench.audio import KINDS
 from bench.errors import DataError
 from bench.formats.export import empty, refuse
 from bench.formats.layout import Lack, Layout, place
@@ -238,16 +239,16 @@ def _units(source: Path, found: Plan) -> None:
 
 
 def _audio(source: Path, found: Plan) -> None:
-    for name in ("aud_ds.npy", "aud_hu.npy", "aud_eo.npy", "aud_ave.npy"):
-        if (source / name).exists():
-            found.copy(source / name, name, source)
+    for kind in KINDS:
+        if (source / kind.file).exists():
+            found.copy(source / kind.file, kind.file, source)
     unnamed = source / "aud.npy"  # what the DeepSpeech script writes; the others' file is called so, too
     if unnamed.exists() and not (source / "aud_ds.npy").exists():
         if _shape(unnamed)[1:] == _DEEPSPEECH:
             found.copy(unnamed, "aud_ds.npy", source)
         else:
             found.notes.append(f"aud.npy has shape {_shape(unnamed)}, not DeepSpeech's [T, 16, 29]: left out")
-    usable = {where for _, where in found.copies} & {"aud_ds.npy", "aud_hu.npy"}
+    usable = {where for _, where in found.copies} & {kind.file for kind in KINDS}
     problem = _sound(source, found)
     if problem:
         lack = f"{problem}; ffmpeg -i VIDEO -ar 16000 -ac 1 aud.wav makes it"

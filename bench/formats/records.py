@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import arrays, tables
+from bench.audio import KINDS
 from bench.errors import DataError
 from bench.formats.layout import Out, Part
 from bench.subject import Subject
@@ -215,16 +216,20 @@ def _write_blendshapes(subject: Subject, out: Out) -> None:
 BLENDSHAPES = Part("bs.npy", whole=_write_blendshapes, lack=_blendshapes_misfit)
 
 
+def _features(subject: Subject) -> list[str]:
+    return [kind.file for kind in KINDS if (subject.root / kind.file).exists()]
+
+
 def _write_features(subject: Subject, out: Out) -> None:
-    for name in ("aud_ds.npy", "aud_hu.npy", "aud_eo.npy"):
-        if (subject.root / name).exists():
-            out.take(subject.root / name, name)
+    for name in _features(subject):
+        out.take(subject.root / name, name)
 
 
 def _no_features(subject: Subject) -> str | None:
-    if any((subject.root / name).exists() for name in ("aud_ds.npy", "aud_hu.npy", "aud_eo.npy")):
+    if _features(subject):
         return None
     return "the subject has no feature files; --asr_model ave needs none, it reads aud.wav"
 
 
-AUDIO_OPTIONAL = Part("aud_{ds,hu,eo}.npy", whole=_write_features, lack=_no_features, needed=False)
+AUDIO_OPTIONAL = Part("aud_{ds,hu,eo,ave}.npy", whole=_write_features, lack=_no_features, needed=False)
+"""``aud_ave.npy`` is for our import only: SyncTalk's loader computes it from ``aud.wav``."""

@@ -1,50 +1,24 @@
 """Step *features*: audio features that the user has, taken into the subject folder as the field's loaders name them.
 
 ``--features aud_ds.npy`` and the like; without it methods compute log-mel windows from ``aud.wav`` (:mod:`bench.audio`).
-Layouts: spec_degstalk §2.8 (DeepSpeech, HuBERT), spec_synctalk §2.5 (AVE).
+Which features there are: :data:`bench.audio.KINDS`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import arrays
+from bench.audio import KINDS, Kind
 from bench.errors import DataError
 from bench.paths import atomic_file
 from bench.prepare.steps import Job, Made, Options, Step
 
 _SPARE = 2
 """Rows that may lack or be over at the end, in frames: features follow the sound, whose length differs a little."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One sort of audio features, one row of windows a 25-fps frame."""
-
-    name: str
-    file: str
-    window: tuple[int, ...]
-    """Shape of a row; the file is [T, *window]."""
-    repeated: int = 0
-    """How often the loader repeats the first and the last row of what the encoder gives."""
-
-    @property
-    def shape(self) -> str:
-        """For messages."""
-        return f"[T, {', '.join(map(str, self.window))}]"
-
-
-KINDS = (
-    Kind("DeepSpeech", "aud_ds.npy", (16, 29)),
-    Kind("HuBERT", "aud_hu.npy", (2, 1024)),
-    Kind("Esperanto", "aud_eo.npy", (16, 44)),
-    # A window of AVE is 0.2 s long and stands for its middle: SyncTalk's loader puts two rows before and after.
-    Kind("AVE", "aud_ave.npy", (1, 512), repeated=2),
-)
 
 
 def kind_of(path: Path, shape: tuple[int, ...]) -> Kind:

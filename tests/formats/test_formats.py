@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import classes, plates, tables
+from bench import audio, classes, plates, tables
 from bench.errors import AbsentError, DataError, UsageError
 from bench.formats import FORMATS, colours, detect, get, pictures, records
 from bench.formats.bring import bring
@@ -263,6 +263,42 @@ def test_sound_is_made_mono_or_refused(own_toy, tmp_path):
         out.writeframes(left.tobytes())
     with pytest.raises(AbsentError, match="44100 Hz and 16 bit, not 16000 Hz"):
         bring(tmp_path / "there", get("er-nerf"), "y", tmp_path / "y")
+
+
+@pytest.mark.parametrize(
+    ("key", "layout"),
+    [
+        ("eo", "rad-nerf"),
+        ("eo", "er-nerf"),
+        ("eo", "talkinggaussian"),
+        ("eo", "synctalk"),
+        ("ave", "synctalk"),
+        ("hu", "degstalk"),
+    ],
+)
+def test_other_audio_features_go_out_and_come_in(own_toy, tmp_path, key, layout):
+    subject_for(layout, own_toy)
+    (own_toy / "aud_ds.npy").unlink()
+    kind = next(kind for kind in audio.KINDS if kind.key == key)
+    rows = np.random.default_rng(2).normal(size=(22, *kind.window)).astype(np.float32)
+    np.save(own_toy / kind.file, rows)
+    there = tmp_path / "there"
+    export(Subject(own_toy), get(layout), there)
+    assert np.array_equal(np.load(there / kind.file), rows)
+    shutil.copyfile(own_toy / "au.csv", there / "au.csv")  # RAD-NeRF's has none
+    bring(there, get(layout), "again", tmp_path / "again")
+    after = Subject(tmp_path / "again")
+    assert after.audio_kind == key
+    assert np.array_equal(after.audio_features, rows)
+
+
+def test_features_of_any_kind_stand_in_for_sound(own_toy, tmp_path):
+    export(subject_for("er-nerf", own_toy), get("er-nerf"), tmp_path / "there")
+    for name in ("aud_ds.npy", "aud.wav"):
+        (tmp_path / "there" / name).unlink()
+    np.save(tmp_path / "there/aud_ave.npy", np.zeros((22, 1, 512)))
+    bring(tmp_path / "there", get("er-nerf"), "again", tmp_path / "again")
+    assert Subject(tmp_path / "again").audio_kind == "ave"
 
 
 def test_links_share_bytes_and_copies_do_not(own_toy, tmp_path):

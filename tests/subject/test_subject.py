@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench import audio
 from bench.errors import DataError
 from bench.subject import Camera, Subject
 
@@ -54,6 +55,27 @@ def test_a_camera_projects_the_head_to_where_it_is(toy_subject):
 def test_a_camera_at_half_size():
     camera = Camera.from_transform(np.eye(4).tolist(), 100.0, (64, 48)).scaled(0.5)
     assert (camera.width, camera.height, camera.fx, camera.cy) == (32, 24, 50, 12)
+
+
+@pytest.mark.parametrize("kind", audio.KINDS, ids=lambda kind: kind.key)
+def test_every_kind_of_audio_features_is_read(own_toy, kind):
+    rows = np.arange(22, dtype=np.float64)
+    np.save(own_toy / kind.file, np.broadcast_to(rows[:, None, None], (22, *kind.window)))
+    subject = Subject(own_toy)
+    assert subject.audio_kind == kind.key
+    assert subject.audio_features.dtype == np.float32
+    heard = subject.frame(6).audio
+    assert heard.shape == (8, *kind.window[::-1])
+    assert heard[:, 0, 0].tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
+    np.save(own_toy / kind.file, np.zeros((22, 3, 5)))
+    with pytest.raises(DataError, match=rf"{kind.file} has shape \[22, 3, 5\], expected finite \[T, "):
+        _ = Subject(own_toy).audio_features
+
+
+def test_of_several_audio_features_the_first_kind_counts(own_toy):
+    for kind in audio.KINDS[::-1]:
+        np.save(own_toy / kind.file, np.zeros((22, *kind.window)))
+        assert Subject(own_toy).audio_kind == kind.key
 
 
 def test_a_folder_of_the_fields_scripts_opens(own_toy):
@@ -135,7 +157,7 @@ def words_in_table(folder: Path) -> None:
         (bad_matrix, "not 4×4 finite numbers"),
         (no_plate, "bc.jpg is missing"),
         (small_plate, "bc.jpg is 32×32, frames are 64×64"),
-        (no_sound, "neither aud_ds.npy, aud_hu.npy nor aud.wav"),
+        (no_sound, "neither aud_ds.npy, aud_hu.npy, aud_eo.npy, aud_ave.npy nor aud.wav"),
         (short_table, "has 9 rows, the transforms need 22"),
         (lost_column, "lacks column AU45_r"),
         (words_in_table, "something that is not a number"),
