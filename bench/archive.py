@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -103,7 +104,7 @@ def unpack(archive: Path, run: Path | None = None, tell: Tell = lambda done, tot
             target = run or archive.parent / paths.file_name(manifest.run)
             _check(archive, bundle, manifest)
             return _unpacked(archive, bundle, manifest, target, tell)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise RecordError(f"{archive} can't be unpacked ({error}): get it again") from error
 
 

@@ -73,7 +73,7 @@ def read_wav(path: Path) -> NDArray[np.float32]:
             found = f"{form[0]} Hz, {form[1]} channels, {8 * form[2]} bit"
             raise DataError(f"{path}: {found}; expected 16000 Hz mono 16 bit")
         return np.frombuffer(data, np.int16).astype(np.float32) / 32768.0
-    except (OSError, EOFError, ValueError, wave.Error) as error:  # ValueError: it ends within a sample
+    except (OSError, EOFError, ValueError, RuntimeError, wave.Error) as error:  # the last but one: a chunk too long
         raise DataError(f"{path}: not a readable wav ({error}); make it with `bench data prepare`") from error
 
 

@@ -279,7 +279,7 @@ class Subject:
         try:
             focal = float(data["focal_len"])
             frames = {int(f["img_id"]): f["transform_matrix"] for f in data["frames"]}
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{path}: lacks focal_len or frames[].img_id/transform_matrix ({error!r}); {PREPARE}"
             ) from error

@@ -321,7 +321,7 @@ def read_audio(path: Path, rate: int = 16000) -> NDArray[np.float32]:
                 start = frame.time if start is None else start
                 blocks += [block.to_ndarray()[0] for block in resampler.resample(frame)]
         blocks += [block.to_ndarray()[0] for block in resampler.resample(None)]
-        if start is None:
+        if start is None or not blocks:
             raise DataError(f"{path}: its sound is empty")
         video = container.streams.video
         zero = float(video[0].start_time * video[0].time_base) if video and video[0].start_time is not None else 0.0

@@ -83,7 +83,7 @@ def _read_transforms(path: Path) -> Poses:
     try:
         focal, at = float(data["focal_len"]), 2 * float(data["cx"])
         frames = {int(f["img_id"]): np.array(f["transform_matrix"], np.float64) for f in data["frames"]}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: lacks focal_len, cx or frames[].img_id/transform_matrix ({error!r})") from error
     ids = range(len(frames))
     lacking = [i for i in ids if i not in frames]

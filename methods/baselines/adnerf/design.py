@@ -49,6 +49,6 @@ STANDARD = Schedule(
     noise=10.0,
 )  # fmt: skip
 QUICK = Schedule(
-    head=1_400, torso=400, head_rays=64, torso_rays=64, coarse=6, fine=6, before=0.16, behind=0.16, side=44, rate=1e-3,
+    head=1_600, torso=400, head_rays=64, torso_rays=64, coarse=6, fine=6, before=0.16, behind=0.16, side=44, rate=1e-3,
     noise=10.0,
 )  # fmt: skip
