@@ -308,7 +308,8 @@ def _encode_sound(stream: Any, samples: NDArray[np.float32], begin: int) -> list
 def read_audio(path: Path, rate: int = 16000) -> NDArray[np.float32]:
     """The sound of an audio or video file: float32 [T], mono, -1…1, resampled to ``rate`` Hz.
 
-    Sample 0 is the moment of a video's first frame: sound that starts later is led by silence, earlier sound is cut.
+    Sample 0 is the moment of a video's first frame: sound that starts later is led by silence, earlier sound is cut. In a file
+    without pictures it is the first sample: an MP3's clock is ahead by its encoder's delay, which FFmpeg cuts off.
     """
     import av
 
@@ -324,7 +325,7 @@ def read_audio(path: Path, rate: int = 16000) -> NDArray[np.float32]:
         if start is None or not blocks:
             raise DataError(f"{path}: its sound is empty")
         video = container.streams.video
-        zero = float(video[0].start_time * video[0].time_base) if video and video[0].start_time is not None else 0.0
+        zero = float((video[0].start_time or 0) * video[0].time_base) if video else start
     samples = np.concatenate(blocks)
     offset = round((start - zero) * rate)
     return np.pad(samples, (offset, 0)) if offset > 0 else samples[-offset:]
