@@ -205,7 +205,7 @@ def _deltas(name: str, view: Ablation) -> Grid:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
+    return text.rstrip(".") + "."
 
 
 def usable(summary: Summary) -> Iterator[Row]:

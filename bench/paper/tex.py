@@ -22,7 +22,7 @@ _SPECIAL = {
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     '"': "{''}", "`": r"\`{}",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "≈": r"$\approx$", "≤": r"$\leq$", "≥": r"$\geq$",
-    "∞": r"$\infty$", "×": r"$\times$", "·": r"$\cdot$", "Δ": r"$\Delta$", "µ": r"$\mu$", "σ": r"$\sigma$", "√": r"$\surd$",
+    "∞": r"$\infty$", "×": r"$\times$", "·": r"$\cdot$", "⊕": r"$\oplus$", "µ": r"$\mu$", "√": r"$\surd$",
     "–": "--", "—": "---", "…": r"\dots{}", "→": r"$\to$", "²": r"\textsuperscript{2}", "°": r"$^\circ$",
     "‘": "`", "’": "'", "“": "``", "”": "''", "\u00a0": "~",
 }  # fmt: skip
@@ -51,9 +51,19 @@ def _escaped(flat: str) -> Tex:
     return Tex("".join(_character(c) + "{}" * (flat[place : place + 2] in _LIGATURES) for place, c in enumerate(flat)))
 
 
+_GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta", "κ": "kappa",
+    "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi",
+    "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma",
+    "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
+}  # fmt: skip
+
+
 def _character(c: str) -> str:
     if c in _SPECIAL:
         return _SPECIAL[c]
+    if c in _GREEK:
+        return rf"$\{_GREEK[c]}$"
     if " " <= c <= "~":
         return c
     parts = unicodedata.normalize("NFD", c)

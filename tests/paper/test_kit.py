@@ -226,6 +226,7 @@ def test_escape_prints_what_it_is_given():
     assert escape("--methods a---b ''") == "-{}-methods a-{}-{}-b '{}'"
     assert escape("line\nbreak\x00\x1b") == "line break"
     assert escape("Ångström 字") == r"\r{A}ngstr\"{o}m [U+5B57]"
+    assert escape("H(μ⊕z), ΔΑ ≥ λ") == r"H($\mu$$\oplus$z), $\Delta$[U+0391] $\geq$ $\lambda$"
     assert escape(escape("%")) == r"\%"
     assert numbers("38.93 of 5") == r"\num{38.93} of \num{5}"
     assert numbers("∞") == r"$\infty$"
