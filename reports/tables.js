@@ -11,6 +11,9 @@ const storedTheme = (value) => {
 };
 if (storedTheme()) document.documentElement.dataset.theme = storedTheme();
 
+/* Tables find their widths as their rows come in: they are shown once they are whole, so that nothing moves under the eye. */
+document.documentElement.classList.add("parsing");
+
 function toggleTheme() {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -65,6 +68,7 @@ function filterMethods(form) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  document.documentElement.classList.remove("parsing");
   document.getElementById("theme").addEventListener("click", toggleTheme);
   for (const button of document.querySelectorAll(".sort")) button.addEventListener("click", () => sortTable(button));
   for (const button of document.querySelectorAll("button.expand")) button.addEventListener("click", () => expandRows(button));

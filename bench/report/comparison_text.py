@@ -151,7 +151,7 @@ def build(found: Comparison, out: Path | None = None) -> Path:
     ]
     page = render_page(
         "compare.html.j2",
-        (TABLES,),
+        TABLES,
         found=found,
         runs=runs,
         notes=notes(found),

@@ -15,8 +15,10 @@ from markupsafe import Markup
 from bench.paths import content
 from bench.report.rows import Row
 
-TABLES, PLAYERS = "tables.js", "players.js"
-"""Scripts of ``reports/``: sorting, filtering and the theme; the synchronised players, which need the first, too."""
+TABLES = ("tables.js",)
+"""Scripts of ``reports/`` for a page with tables: sorting, filtering and the theme."""
+PLAYERS = (*TABLES, "sync.js", "players.js")
+"""For a page with synchronised players, too."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _index(site: _Site) -> str:
     }
     return render_page(
         "board.html.j2",
-        (TABLES,),
+        TABLES,
         summary=summary,
         facts={"runs": ", ".join(sorted({path.name for path in site.merged.sources.values()}))} | told,
         scatter=quality_and_speed(summary, site.looks),
@@ -113,7 +113,7 @@ def _method_page(site: _Site, row: Row) -> str:
     look = site.looks[row.method]
     return render_page(
         "board_method.html.j2",
-        (TABLES,),
+        TABLES,
         row=row,
         summary=Summary(site.overview.summary.columns, rows),
         trainings=trainings(run, site.looks, replace(site.shelf, folder="../media")),
@@ -131,7 +131,7 @@ def _subject_page(site: _Site, subject: str) -> str:
     players = all_players(run, summary, site.looks, replace(site.shelf, folder="../media"))
     return render_page(
         "board_subject.html.j2",
-        (TABLES, PLAYERS),
+        PLAYERS,
         subject=subject,
         summary=summary,
         players=players,

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.paths import write_text
 from bench.report.charts import Mark, Scatter, Style, scatter, styles
 from bench.report.data import Run
-from bench.report.html import PLAYERS, TABLES, Links, render_page, script_json
+from bench.report.html import PLAYERS, Links, render_page, script_json
 from bench.report.media import Shelf, encode
 from bench.report.overview import Overview
 from bench.report.paper_text import (
@@ -58,7 +58,7 @@ def render(overview: Overview, shelf: Shelf) -> str:
     cells = [cell_view(cell, run.label(cell.key), looks) for cell in run.cells]
     return render_page(
         "report.html.j2",
-        (TABLES, PLAYERS),
+        PLAYERS,
         run=run,
         facts=facts(run),
         summary=summary,

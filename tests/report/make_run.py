@@ -208,3 +208,50 @@ def make_ablation(root: Path, drops: dict[str, float] | None = None) -> Path:
     for key in keys:
         _cell(run / "cells" / key.name, key, SUBJECTS.index(key.subject), drops[key.variant])
     return run
+
+
+ATTACKS = (
+    '"><img src=x onerror=alert(1)>',
+    "'--><svg onload=alert(2)>",
+    "{{ 7 * 7 }}${8*8}",
+    "]]>\u2028<!--<script>alert(3)",
+)
+
+
+def make_hostile(root: Path) -> Path:
+    """A run whose names, errors, logs and facts are attacks on a page; two methods that work, one that failed."""
+    run = root / f"run {ATTACKS[0]}"
+    keys = [
+        CellKey(method=m, variant=ATTACKS[2], subject=s, preset=ATTACKS[1], seed=0)
+        for m in ATTACKS[:3]
+        for s in ATTACKS[1:3]
+    ]
+    facts = dict.fromkeys(ATTACKS, ATTACKS[0])
+    save(
+        run / "run.json", Plan(cells=keys, command=ATTACKS[3], created=ATTACKS[0], hardware=facts, protocol=ATTACKS[1])
+    )
+    for index, key in enumerate(keys):
+        folder = run / "cells" / key.name
+        if key.method == ATTACKS[2]:
+            save(folder / "record.json", Record(cell=key, status="failed", error=ATTACKS[3], started=ATTACKS[1]))
+            (folder / "log.txt").write_text("\n".join([*ATTACKS, HOSTILE, "</pre>"]))
+            continue
+        frames = _frames(folder, 30.0 + index, 2.0, index)
+        signature = f"{_signature('PSNR')}|det:{ATTACKS[0]}|{HOSTILE}"
+        metrics = {name: _metric(name, frames[name], "dB", True) for name in ("psnr", "lmd")}
+        metrics = {name: metric.model_copy(update={"signature": signature}) for name, metric in metrics.items()}
+        metrics[HOSTILE] = MetricRecord(value=None, state="absent", reason=ATTACKS[0], unit=ATTACKS[1])
+        record = Record(
+            cell=key, status="ok", metrics=metrics, kind=ATTACKS[0], canvas=ATTACKS[1 + index % 2], sees=list(ATTACKS),
+            fps=Fps(render=3.0), train_seconds={"total": 1.0, ATTACKS[0]: 1.0}, frames=FRAMES, size=(SIZE, SIZE),
+            hardware=facts, versions=facts, libraries=facts, provenance=facts | {HOSTILE: HOSTILE}, started=ATTACKS[0],
+            profile={ATTACKS[0]: StageProfile(steps=3, milliseconds={ATTACKS[1]: 2.0, "other": 1.0})},
+        )  # fmt: skip
+        save(folder / "record.json", record)
+        steps = range(0, 30, 3)
+        table = {"stage": ATTACKS[0], "step": steps, "seconds": steps, "loss": 1.0, ATTACKS[1]: 2.0}
+        pd.DataFrame(table).to_csv(folder / "training.csv", index=False)
+        _video(folder / "preview.mp4", 0.1)
+        (folder / "training").mkdir()
+        Image.fromarray(_picture(0, 0)).save(folder / "training" / f"{ATTACKS[0]}.jpg")
+    return run
