@@ -110,6 +110,26 @@ def test_plate_fills_what_no_frame_shows():
         plate.estimate([(picture, np.zeros((40, 60), bool))])
 
 
+def test_plate_is_filled_smoothly_from_all_sides():
+    ramp = np.repeat(np.arange(0, 200, 2, dtype=np.uint8)[None, :, None], 80, 0).repeat(3, 2)
+    hidden = np.zeros((80, 100), bool)
+    hidden[20:60, 30:70] = True
+    spoiled = np.where(hidden[..., None], 255, ramp).astype(np.uint8)
+    made = plate.filled(spoiled, hidden).astype(int)
+    assert (made[~hidden] == ramp[~hidden]).all()
+    assert np.abs(made - ramp)[hidden].mean() < 6  # the nearest pixel: 7.2
+    assert np.abs(np.diff(made, axis=1)).max() < 10  # the nearest pixel: 42, in the middle
+
+
+def test_background_within_the_person_is_none():
+    labels = np.zeros((60, 60), np.uint8)
+    labels[10:, 10:50] = 17
+    labels[30:40, 25:35] = 0  # an earring
+    seen = plate.behind(labels)
+    assert not seen[30:40, 25:35].any()
+    assert (seen == (labels == 0))[:, :25].all()
+
+
 def test_islands_go_and_parts_stay():
     labels = np.zeros((200, 200), np.uint8)
     labels[50:150, 50:150] = 1
