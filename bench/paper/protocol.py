@@ -87,7 +87,7 @@ def facts(overview: Overview, cited: Citations) -> Facts:
         detector_cite=cited.detectors.get(detector, ""),
         sees=[_method(row, records, cited) for row in rows],
         levels=" and ".join(levels),
-        hardware=", ".join(f"{key} {value}" for key, value in (records[0].hardware if records else {}).items()),
+        hardware="; ".join(filter(None, dict.fromkeys(map(_machine, records)))),
     )
 
 
@@ -97,11 +97,13 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _frames(records: Sequence[Record]) -> str:
-    """``ada 37 (256 × 256 pixels)``"""
-    found = {
-        r.cell.subject: f"{r.cell.subject} {r.frames} ({r.size[0]} × {r.size[1]} pixels)" for r in records if r.frames
-    }
-    return ("frames of " + listed(list(found.values()))) if found else "no frames"
+    """``37 frames of ada (256 × 256 pixels)``"""
+    sizes = {r.cell.subject: (r.frames, *r.size) for r in records if r.frames}
+    return listed([f"{n} frames of {name} ({w} × {h} pixels)" for name, (n, w, h) in sizes.items()]) or "no frames"
+
+
+def _machine(record: Record) -> str:
+    return ", ".join(f"{key} {value}" for key, value in record.hardware.items())
 
 
 def _rules(name: str) -> dict[str, str]:
