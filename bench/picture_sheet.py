@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -194,8 +195,8 @@ def _strip(strip: Strip, top: int, rows: int, split: int | None) -> str:
 
 
 def _number(value: float, spread: float) -> str:
-    """Three digits; a thousandth of the axis is nought."""
-    return "0" if abs(value) < spread / 1000 else f"{value:.3g}"
+    """To the axis' third digit: there is room for no more."""
+    return f"{round(value, 2 - math.floor(math.log10(spread))) + 0.0:g}"
 
 
 def _runs(values: NDArray[np.float64]) -> list[NDArray[np.float64]]:

@@ -108,6 +108,21 @@ def test_curves_are_well_formed_and_in_place():
     assert float(root.find(f"{ns}line").get("x1")) == pytest.approx(x0 + width, abs=0.06)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.000442, 0.381, ["0.381", "0"]),
+        (-6.7642, 12.91, ["12.9", "-6.8"]),
+        (-0.0, 1, ["1", "0"]),
+        (7, 7, ["7.5", "6.5"]),
+    ],
+)
+def test_the_axis_is_labelled_in_few_digits(low, high, labels):
+    svg = picture_sheet.curves([picture_sheet.Strip("mouth", "px", (("gap", np.array([low, high])),))])
+    texts = [text.text for text in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[1:3] == labels
+
+
 def test_long_lines_are_thinned_but_keep_their_peaks():
     values = np.zeros(20_000)
     values[12_345] = 1

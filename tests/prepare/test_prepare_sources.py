@@ -202,7 +202,12 @@ def test_features_are_plain_finite_numbers(tmp_path: Path) -> None:
     np.save(tmp_path / "object.npy", np.array([{}] * FRAMES, object), allow_pickle=True)
     np.savez(tmp_path / "many.npz", a=np.zeros(3))
     (tmp_path / "text.npy").write_text("text")
-    cases = {"nan.npy": "infinite", "object.npy": "not a plain", "many.npz": "several arrays", "text.npy": "not a plain"}
+    cases = {
+        "nan.npy": "infinite",
+        "object.npy": "not a plain",
+        "many.npz": "several arrays",
+        "text.npy": "not a plain",
+    }
     for name, message in {**cases, "none.npy": "no such file"}.items():
         with pytest.raises(DataError, match=message):
             features.read(tmp_path / name, FRAMES)
