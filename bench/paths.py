@@ -42,16 +42,21 @@ def home() -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; it takes ``path``'s place only if the block ends well."""
+def atomic_file(path: Path, flush: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it takes ``path``'s place only if the block ends well.
+
+    ``flush``: even a power cut leaves the old file or the new one. Without it that takes a later ``os.sync``: for one of
+    thousands of files, each of which would wait for the disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as f:
-            os.fsync(f.fileno())
+        if flush:
+            with temporary.open("rb+") as f:
+                os.fsync(f.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     finally:

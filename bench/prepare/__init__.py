@@ -29,7 +29,7 @@ from bench.prepare import (
     track,
     units,
 )
-from bench.prepare.steps import Done, Job, Options, Step, Track, fingerprint, run_step, sweep
+from bench.prepare.steps import LOCK, Done, Job, Options, Step, Track, fingerprint, run_step, sweep
 
 __all__ = ["STEPS", "Done", "Options", "prepare"]
 
@@ -87,7 +87,7 @@ def prepare(options: Options, track: Track[Any], tell: Callable[[Done], None]) -
     check(options)
     job = Job(options, track)
     try:
-        with locks.hold(job.work / "lock", patience=0):
+        with locks.hold(job.work / LOCK, patience=0):
             sweep(job.root)
             return _run(job, tell)
     except locks.Busy:

@@ -20,7 +20,7 @@ QUALITY = 95
 
 def save(path: Path, picture: Picture) -> None:
     """Write an RGB picture as JPEG, quality 95, colour at full resolution, atomically."""
-    with atomic_file(path) as temporary:
+    with atomic_file(path, flush=False) as temporary:
         Image.fromarray(picture).save(temporary, quality=QUALITY, subsampling=0)
 
 

@@ -147,9 +147,9 @@ def run(job: Job) -> Made:
             rgb = np.asarray(picture.convert("RGB"))
         labels = sided(without_islands(vote(raw(i - 1), raw(i), raw(i + 1))), points[i])
         labels, white = with_mouth(labels, rgb, points[i])
-        with atomic_file(job.root / f"parsing/{i}.png") as temporary:
+        with atomic_file(job.root / f"parsing/{i}.png", flush=False) as temporary:
             classes.save(temporary, labels, small=False)
-        with atomic_file(job.root / f"teeth_mask/{i}.npy") as temporary:
+        with atomic_file(job.root / f"teeth_mask/{i}.npy", flush=False) as temporary:
             np.save(temporary, white)
 
     for _ in job.track(each(clean, range(job.frames)), "masks", job.frames):

@@ -89,7 +89,7 @@ def load(job: Job) -> Mesh:
 
 def write_points(path: Path, points: NDArray[np.float32]) -> None:
     """68 lines ``x y``."""
-    with atomic_file(path) as temporary:
+    with atomic_file(path, flush=False) as temporary:
         np.savetxt(temporary, points, fmt="%.4f")
 
 

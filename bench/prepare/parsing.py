@@ -50,7 +50,7 @@ def run(job: Job) -> Made:
     def parse(i: int) -> None:
         path = job.root / RAW / f"{i}.png"
         if not path.exists():
-            with Image.open(job.image(i)) as picture, atomic_file(path) as temporary:
+            with Image.open(job.image(i)) as picture, atomic_file(path, flush=False) as temporary:
                 classes.save(temporary, parser(picture.convert("RGB"), points[i]), small=False)
 
     for _ in job.track(each(parse, range(job.frames)), "parsing", job.frames):

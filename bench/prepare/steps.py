@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,8 @@ from typing import Any, TypeVar
 from bench.errors import DataError
 from bench.paths import write_text
 
+LOCK = "lock"
+"""Name of the empty file in the work folder that a run holds."""
 T = TypeVar("T")
 Track = Callable[[Iterable[T], str, int | None], Iterable[T]]
 """Progress bar: (items, description, how many or unknown) → the same items."""
@@ -163,9 +166,10 @@ def _count(root: Path, globs: Iterable[str]) -> dict[str, int]:
 
 
 def sweep(root: Path) -> None:
-    """Remove what a killed run left half-written: files with hidden names (:func:`bench.paths.atomic_file`)."""
-    for path in root.rglob(".*"):
-        if path.is_file():
+    """Remove what a run left half-written: files with hidden names where it was killed (:func:`bench.paths.atomic_file`),
+    empty ones where the power was cut before a step's end."""
+    for path in root.rglob("*"):
+        if path.is_file() and path.name != LOCK and (path.name.startswith(".") or not path.stat().st_size):
             path.unlink()
 
 
@@ -187,6 +191,7 @@ def run_step(step: Step, job: Job, mark: str) -> Done:
             write_text(stamp, json.dumps({"mark": mark, "state": "running"}))
         made = step.run(job)
         files = _count(job.root, step.globs)
+        os.sync()  # before it says "done"; each of a step's many files on its own would wait for the disk
         seconds = time.perf_counter() - start
         told = {"mark": mark, "state": "done", "files": files, "seconds": round(seconds, 3), **asdict(made)}
         write_text(stamp, json.dumps(told, indent=1))

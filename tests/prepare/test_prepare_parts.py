@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.errors import DataError
-from bench.prepare import coefficients, fit, masks, mesh, parsers, plate, shape, sound, track, units
+from bench.prepare import coefficients, fit, masks, mesh, parsers, plate, shape, sound, steps, track, units
 
 
 def faces(count: int = 60) -> np.ndarray:
@@ -179,6 +179,17 @@ def test_resizing_labels_keeps_ids():
     assert set(np.unique(small)) == {0, 17}
     large = parsers.resized(labels, (896, 896))
     assert (large == labels.repeat(2, 0).repeat(2, 1)).all()
+
+
+def test_what_a_kill_or_a_power_cut_left_is_swept_away(tmp_path: Path):
+    (tmp_path / ".prepare").mkdir()
+    for name in ("1.png", ".prepare/done.json", ".2.abc.png"):
+        (tmp_path / name).write_text("something")
+    for name in ("3.png", f".prepare/{steps.LOCK}"):
+        (tmp_path / name).touch()
+    steps.sweep(tmp_path)
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"1.png", "done.json", steps.LOCK}
 
 
 def test_gaps_are_bridged():
