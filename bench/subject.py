@@ -244,7 +244,7 @@ class Subject:
             return audio.windows(audio.log_mel(audio.read_wav(self.root / "aud.wav")))
         kind = next(kind for kind in audio.KINDS if kind.key == self.audio_kind)
         path = self.root / kind.file
-        features: NDArray[np.float32] = _read(path, lambda: arrays.array(path).astype(np.float32))
+        features: NDArray[np.float32] = _read(path, lambda: arrays.array(path, "r").astype(np.float32))
         if features.shape[1:] != kind.window or not np.isfinite(features).all():
             raise DataError(f"{path} has shape {list(features.shape)}, expected finite {kind.shape}; {PREPARE}")
         return features

@@ -65,14 +65,15 @@ def read(path: Path, frames: int) -> tuple[Kind, NDArray[np.float32]]:
     """
     rows = _opened(path)
     kind = kind_of(path, rows.shape)
-    rows = rows.reshape(len(rows), *kind.window).astype(np.float32)
+    rows = rows.reshape(len(rows), *kind.window).astype(np.float32, copy=False)
     if not np.isfinite(rows).all():
         raise DataError(f"{path}: holds infinite or missing values; extract the features again")
     if kind.repeated and _SPARE <= frames - len(rows) <= _SPARE + 2:
         rows = np.concatenate([rows[:1]] * kind.repeated + [rows] + [rows[-1:]] * kind.repeated)
     if abs(len(rows) - frames) > _SPARE:
         raise DataError(f"{path}: {len(rows)} rows, {_lengths(len(rows), frames)}")
-    return kind, np.concatenate([rows, np.repeat(rows[-1:], max(frames - len(rows), 0), axis=0)])[:frames]
+    lacking = frames - len(rows)
+    return kind, np.concatenate([rows, np.repeat(rows[-1:], lacking, axis=0)]) if lacking > 0 else rows[:frames]
 
 
 def _lengths(rows: int, frames: int) -> str:
