@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDE, NARROW = 7.0, 3.4
-"""Inches: both columns of a page, one of them."""
-TALLEST = 8.5
+"""Inches: both columns of a page, one of them. Figures are put in at their size, so that all their letters are alike."""
+TALLEST = 8.0
+"""Inches, so that a caption has room below."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 """Okabe and Ito's, which colour-blind readers tell apart; without yellow, which can't be seen on white."""
 DASHES = ("-", "--", ":", "-.")
@@ -74,11 +75,11 @@ def to_pdf(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-def short(name: str) -> str:
-    """A name for a figure: one line, not too long, a character that the font lacks as its code point."""
+def short(name: str, longest: int = _LONGEST) -> str:
+    """A name for a figure: one line of so many letters, a character that the font lacks as its code point."""
     known = _characters()
     flat = "".join(c if ord(c) in known else f"[U+{ord(c):04X}]" for c in " ".join(name.split()))
-    return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1] + "…"
+    return flat if len(flat) <= longest else flat[: longest - 1] + "…"
 
 
 @cache

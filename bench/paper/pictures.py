@@ -18,8 +18,12 @@ from bench.stills import LOSSLESS, rendered, truth
 from bench.subject import Frame
 from bench.video import Frame as Picture
 
+_LARGEST = 1.6
+"""Inches of a frame's side, where there are few."""
 _LABEL = 0.22
-"""Inches above the first row and left of each."""
+"""Inches above the first row, for the columns' names."""
+_LETTERS = 13
+"""Letters of such a name that fit into an inch."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def qualitative(run: Run, shown: Sequence[Shown], notes: list[str]) -> Drawn | N
         notes.append("the qualitative figure: no subject has frames of two methods")
         return None
     columns = list(dict.fromkeys(label for panel in panels for label in panel.pictures))
-    cell = min(WIDE / len(columns), (TALLEST - _LABEL) / (1.5 * len(panels)))
+    cell = min(WIDE / len(columns), (TALLEST - _LABEL) / (1.5 * len(panels)), _LARGEST)
     caption = f"{_rule(panels)} Crops: {_crops(panels)}. {_told(panels)}"
     pdf = _draw_rows(panels, columns, cell)
     return Drawn("qualitative", "frames of each method", caption, pdf, facts=[_facts(panel) for panel in panels])
@@ -212,7 +216,8 @@ def _colour(place: int) -> str:
 
 
 def _name_columns(figure: Any, columns: Sequence[str]) -> None:
-    height = figure.get_figheight()
+    width, height = figure.get_size_inches()
+    longest = int(_LETTERS * width / len(columns))
     for place, label in enumerate(columns):
         x = (place + 0.5) / len(columns)
-        figure.text(x, 1 - 0.07 / height, short(label), ha="center", va="top", fontsize=7)
+        figure.text(x, 1 - 0.07 / height, short(label, longest), ha="center", va="top", fontsize=7)

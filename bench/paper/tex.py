@@ -78,6 +78,12 @@ def signature(text: str) -> Tex:
     return Tex(r"\texttt{" + escape(text).replace(r"\textbar{}", bar) + "}")
 
 
+def plain(name: str) -> Tex:
+    """A name of :func:`bench.names.file_names`, as files and labels take it: as it is."""
+    assert re.fullmatch(r"[\w.-]+", name, re.ASCII), name
+    return Tex(name)
+
+
 def numbers(text: str) -> Tex:
     r"""``text`` with each number in siunitx's hands.
 
@@ -105,5 +111,5 @@ def render(template: str, **values: Any) -> str:
         comment_start_string="<#",
         comment_end_string="#>",
     )
-    environment.filters |= {"numbers": numbers, "signature": signature}
+    environment.filters |= {"numbers": numbers, "plain": plain, "signature": signature}
     return environment.get_template(template).render(**values)

@@ -28,7 +28,7 @@ def subject_root(tmp_path_factory) -> Path:
 def run(tmp_path_factory, subject_root) -> Path:
     """Two subjects, of which only ``toy`` has its folder."""
     folder = tmp_path_factory.mktemp("paper") / "run_1"
-    return small_run.make(folder, METHODS, subjects=("toy", "lou"), roots={"toy": subject_root})
+    return small_run.make(folder, METHODS, subjects=("toy", "lou_b.c"), roots={"toy": subject_root})
 
 
 @pytest.fixture(scope="session")

@@ -53,12 +53,12 @@ def test_it_holds_what_a_paper_needs(kit):
         for form in ("tex", "csv", "json")
     }
     figures = {
-        f"figures/{name}.pdf" for name in ("qualitative", "ablation", "quality-speed", "frames-toy", "frames-lou")
+        f"figures/{name}.pdf" for name in ("qualitative", "ablation", "quality-speed", "frames-toy", "frames-lou_b.c")
     }
     texts = {"main.tex", "preamble.tex", "protocol.tex", "references.bib", "figures/choices.json", "kit.json"}
     assert set(kit.files) == tables | figures | texts
     assert all((kit.folder / name).stat().st_size for name in kit.files)
-    assert any(note.startswith("the mouth of lou in the qualitative figure: ") for note in kit.notes)
+    assert any(note.startswith("the mouth of lou_b.c in the qualitative figure: ") for note in kit.notes)
 
 
 def test_numbers_are_those_of_the_report(kit, run):
@@ -119,8 +119,8 @@ def test_everything_cited_is_in_the_bibliography_and_nothing_else(kit):
 def test_the_paragraph_states_the_conditions(kit):
     text = " ".join(_text(kit, "protocol.tex").split())
     for part in (
-        "trained on the training split of toy and lou (preset quick, seed 0)",
-        r"40 frames of toy (64 $\times$ 64 pixels) and 40 frames of lou", r"protocol \texttt{neutral:1} of talkbench 0.1.0",
+        "trained on the training split of toy and lou\\_b.c (preset quick, seed 0)",
+        r"40 frames of toy (64 $\times$ 64 pixels) and 40 frames of lou\_b.c", r"protocol \texttt{neutral:1} of talkbench 0.1.0",
         "degstalk~\\cite{deng2025degstalk} sees audio and pose of a test frame and draws over own:gt-hair (25\\,\\% copied)",
         "cpu Test CPU, gpu none", "Landmarks are found by mediapipe",
     ):  # fmt: skip
@@ -165,14 +165,14 @@ def test_a_run_without_numbers_is_refused(run, tmp_path):
 
 def test_a_damaged_cell_costs_its_own_parts_only(run, tmp_path):
     own = shutil.copytree(run, tmp_path / "run")
-    (own / "cells/degstalk--lou--quick--s0/frames.parquet").write_bytes(b"PAR1")
+    (own / "cells/degstalk--lou_b.c--quick--s0/frames.parquet").write_bytes(b"PAR1")
     (own / "cells/talkinggaussian--toy--quick--s0/frames.mkv").unlink()
     kit = build(own, tmp_path / "kit")
-    assert "curves of degstalk on lou: no per-frame values" in kit.notes
+    assert "curves of degstalk on lou_b.c: no per-frame values" in kit.notes
     assert any("frames of toy: " in note and "frames.mkv is missing" in note for note in kit.notes)
-    assert any("frames of lou: " in note and "frames.parquet can't be read" in note for note in kit.notes)
+    assert any("frames of lou_b.c: " in note and "frames.parquet can't be read" in note for note in kit.notes)
     assert "figures/qualitative.pdf" not in kit.files
-    assert {"figures/ablation.pdf", "figures/frames-lou.pdf"} <= set(kit.files)
+    assert {"figures/ablation.pdf", "figures/frames-lou_b.c.pdf"} <= set(kit.files)
     text = _text(kit, "main.tex")
     assert "What is not here" in text
     assert "qualitative}" not in text
@@ -185,6 +185,7 @@ def test_it_compiles(kit, tmp_path, tex):
     log = (folder / "main.log").read_text(encoding="utf-8", errors="replace")
     assert "undefined" not in log
     assert "Overfull" not in log
+    assert "Float too large" not in log
 
 
 def _hostile_run(folder, tmp_path):
