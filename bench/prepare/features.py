@@ -63,9 +63,9 @@ def read(path: Path, frames: int) -> tuple[Kind, NDArray[np.float32]]:
     Raises:
         DataError: missing, not plain numbers, of no known shape, or for a video of another length or rate.
     """
-    rows = _opened(path)
-    kind = kind_of(path, rows.shape)
-    rows = rows.reshape(len(rows), *kind.window).astype(np.float32, copy=False)
+    stored = _opened(path)
+    kind = kind_of(path, stored.shape)
+    rows: NDArray[np.float32] = stored.reshape(len(stored), *kind.window).astype(np.float32, copy=False)
     if not np.isfinite(rows).all():
         raise DataError(f"{path}: holds infinite or missing values; extract the features again")
     if kind.repeated and _SPARE <= frames - len(rows) <= _SPARE + 2:
@@ -73,7 +73,9 @@ def read(path: Path, frames: int) -> tuple[Kind, NDArray[np.float32]]:
     if abs(len(rows) - frames) > _SPARE:
         raise DataError(f"{path}: {len(rows)} rows, {_lengths(len(rows), frames)}")
     lacking = frames - len(rows)
-    return kind, np.concatenate([rows, np.repeat(rows[-1:], lacking, axis=0)]) if lacking > 0 else rows[:frames]
+    if lacking > 0:
+        rows = np.concatenate([rows, np.repeat(rows[-1:], lacking, axis=0)])
+    return kind, rows[:frames]
 
 
 def _lengths(rows: int, frames: int) -> str:
