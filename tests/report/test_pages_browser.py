@@ -45,7 +45,9 @@ def axe(tmp_path_factory) -> str:
     return (folder / "package" / "axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("kind", "theme"), [("report", "dark"), *((kind, "light") for kind in KINDS)])
+@pytest.mark.parametrize(
+    ("kind", "theme"), [*((kind, "light") for kind in KINDS), pytest.param("report", "dark", marks=pytest.mark.slow)]
+)
 def test_axe_finds_no_serious_violation(tab, pages, axe, kind, theme):
     tab.emulate_media(color_scheme=theme)
     tab.goto(pages[kind].as_uri())

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.report import build, media
+
 PATIENCE = 20.0
 """Seconds; the machine may be busy."""
 
@@ -84,6 +86,24 @@ def test_heat_map_is_black_without_an_error_and_bright_where_there_is_one(opened
     assert opened.locator("#subject-0 [data-do=heat]").get_attribute("aria-pressed") == "false"
     opened.keyboard.press("d")
     assert opened.locator("#subject-0 .compare").get_attribute("data-mode") == "wipe"
+
+
+def test_videos_beside_the_page_are_loaded_late_and_only_if_shown(tab, own_run, monkeypatch):
+    monkeypatch.setattr(media, "LIMIT", 1000)
+    tab.set_viewport_size({"width": 1280, "height": 300})
+    tab.goto(build(own_run).as_uri())
+    tab.wait_for_timeout(300)
+    started = "[...document.querySelectorAll('video')].filter(v => v.networkState > 0)"
+    assert tab.evaluate(f"{started}.length") == 0
+    tab.locator("#subject-0").scroll_into_view_if_needed()
+    _until(tab, f"{started}.length >= 6 && {started}.every(v => v.readyState > 1)")
+    assert set(tab.evaluate(f"{started}.map(v => v.src.split('/').at(-1)).filter(name => name.includes('ada--'))")) == {
+        "ada--ground-truth.mp4", "degstalk--ada--quick--s0.mp4", "talkinggaussian--ada--quick--s0.mp4", "er-nerf--ada--quick--s0.mp4",
+    }  # fmt: skip
+    tab.locator("#subject-0 [data-do=heat]").click()
+    tab.locator("#subject-0 [data-side=right]").select_option("3")
+    _settle(tab)
+    assert _picture(tab.locator("#subject-0 .compare .stage")).max() > 120  # though it may not read pixels of these
 
 
 def _picture(part):
