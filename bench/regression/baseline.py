@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from bench.errors import DataError, InvalidResultError, RecordError
 from bench.metrics import METRICS
@@ -38,6 +38,13 @@ class Measured(_Strict):
     higher_is_better: bool = True
     frames: list[float] | list[list[float]] = []
     """Per-frame values, [N] or [N, F]; ``"NaN"`` where a frame could not be scored, ``"Infinity"`` as PSNR gives it."""
+
+    @field_validator("frames")
+    @classmethod
+    def _rectangular(cls, frames: list[float] | list[list[float]]) -> list[float] | list[list[float]]:
+        if len({len(row) for row in frames if isinstance(row, list)}) > 1:
+            raise ValueError("frames have different numbers of quantities")
+        return frames
 
     @property
     def series(self) -> NDArray[np.float64]:

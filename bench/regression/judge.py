@@ -113,6 +113,8 @@ def _incomparable(pair: _Pair, key: str) -> str:
         return f"{key} was measured in another way ({old.signature} → {new.signature})"
     if old.series.shape != new.series.shape or not old.frames:
         return f"{key} has no per-frame values to pair with the baseline's"
+    if (np.isnan(old.series) | np.isnan(new.series)).all():
+        return f"{key}: no frame is scored in both"
     return ""
 
 
@@ -144,6 +146,8 @@ def _judged(method: str, subject: str, pairs: Sequence[_Pair], measure: str, tol
     found = stats.compare(after, before, statistic, level=LEVEL, seed=seed)
     interval = None if found.low is None or found.high is None else (found.low, found.high)
     means = mean(before, statistic), mean(after, statistic)
+    if not np.isfinite([found.delta, *means]).all():
+        return Judged(*about, "unclear", None, None, None, None, "undefined on the frames that both have scored")
     reason = "" if interval else "no interval (too few frames): the tolerance alone decides"
     verdict = _verdict(found.delta, interval, old[0].higher_is_better, tolerance)
     return Judged(*about, verdict, *means, found.delta, interval, reason)

@@ -99,8 +99,8 @@ def _cells(row: Judged) -> tuple[str, ...]:
         low, high = row.interval
         interval = f"[{low:+.{digits}f}, {high:+.{digits}f}]"
     numbers = (
-        "∞" if row.before is None else f"{row.before:.{digits}f}",
-        "∞" if row.after is None else f"{row.after:.{digits}f}",
+        "–" if row.before is None else f"{row.before:.{digits}f}",
+        "–" if row.after is None else f"{row.after:.{digits}f}",
         "–" if row.delta is None else f"{row.delta:+.{digits}f}",
     )
     return (row.method, row.subject, title, *numbers, interval, f"{row.tolerance:g}")

@@ -29,10 +29,10 @@ class Judged:
     tolerance: float
     verdict: Verdict
     before: float | None
-    """None: all frames were identical to the ground truth's."""
+    """None: some cell was identical to the ground truth, or it is undefined; ``reason`` says which."""
     after: float | None
     delta: float | None
-    """After less before, on the frames that both have scored; None where one side is identical."""
+    """After less before, on the frames that both have scored; None where ``before`` is."""
     interval: tuple[float, float] | None
     """Paired, of ``delta``; None where there is none: then the tolerance alone decides."""
     reason: str = ""

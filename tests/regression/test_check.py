@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench.cli import main
 from bench.errors import DataError, InvalidResultError, UsageError
-from bench.records import save
+from bench.records import MetricRecord, save
 from bench.regression import Baseline, judge
 from bench.regression.junit import to_junit
 from bench.regression.summary import to_markdown, to_values
@@ -158,6 +158,11 @@ def _no_measure(run):
     small_run.change(run, "degstalk--ada--quick--s0", metrics=metrics | {"lpips": absent})
 
 
+def _none_scored(run):
+    path = run / "cells/degstalk--ada--quick--s0/frames.parquet"
+    pd.read_parquet(path).assign(lmd=np.nan).to_parquet(path)
+
+
 def _other_frames(run):
     path = run / "cells/degstalk--ada--quick--s0/frames.parquet"
     pd.read_parquet(path).assign(id=range(40)).to_parquet(path)
@@ -169,7 +174,8 @@ def _other_frames(run):
         (_remove, "pending"), (_fail, "failed (out of memory)"), (_break, "not a readable record"),
         (_other_subject, "subject hash not the baseline's (sha256:1234 → sha256:9)"),
         (_other_canvas, "canvas not the baseline's"), (_other_signature, "psnr was measured in another way"),
-        (_no_measure, "lpips is absent"), (_other_frames, "test frames not the baseline's"),
+        (_no_measure, "lpips is absent"),
+        (_none_scored, "lmd: no frame is scored in both"), (_other_frames, "test frames not the baseline's"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_invalid(later, file, spoil, reason):
@@ -218,6 +224,34 @@ def test_another_file_is_no_baseline(tmp_path, text):
     (tmp_path / "b.json").write_text(text)
     with pytest.raises(DataError, match=r"is no baseline .* `bench baseline RUN > FILE`"):
         Baseline.load(tmp_path / "b.json")
+
+
+def test_ragged_values_are_no_baseline(baseline, tmp_path):
+    values = json.loads(baseline.text())
+    values["cells"][0]["measures"]["psnr"]["frames"] = [[1.0, 2.0], [3.0]]
+    (tmp_path / "b.json").write_text(json.dumps(values))
+    with pytest.raises(DataError, match="different numbers of quantities|is no baseline"):
+        Baseline.load(tmp_path / "b.json")
+
+
+def test_a_correlation_is_judged_by_its_own_statistic(later, tmp_path):
+    jaw = MetricRecord(value=0.9, unit="1", signature="Jaw-r|region:full|v:1", n=(40, 40), regions={"full": 0.9})
+    opening = np.abs(np.sin(np.arange(40) / 3))
+    rng = np.random.default_rng(0)
+    for name in ("degstalk--ada--quick--s0", "degstalk--ben--quick--s0"):
+        record = next(cell.record for cell in load(later).cells if cell.key.name == name)
+        small_run.change(later, name, metrics=record.metrics | {"jaw": jaw})
+        path = later / "cells" / name / "frames.parquet"
+        columns = {"jaw.jaw_pred": opening + rng.normal(0, 0.05, 40), "jaw.jaw_gt": opening}
+        pd.read_parquet(path).assign(**columns).to_parquet(path)
+    baseline = Baseline.of(load(later))
+    assert judge(load(later), baseline, {"jaw": 0.1}).verdict == "ok"
+    path = later / "cells/degstalk--ada--quick--s0/frames.parquet"
+    pd.read_parquet(path).assign(**{"jaw.jaw_pred": rng.normal(0, 1, 40)}).to_parquet(path)
+    assert ("degstalk", "ada", "jaw") in _rows(judge(load(later), baseline, {"jaw": 0.1}), "regressed")
+    pd.read_parquet(path).assign(**{"jaw.jaw_pred": 1.0}).to_parquet(path)
+    row = next(r for r in judge(load(later), baseline, {"jaw": 0.1}).rows if (r.measure, r.subject) == ("jaw", "ada"))
+    assert (row.verdict, row.delta, row.reason) == ("unclear", None, "undefined on the frames that both have scored")
 
 
 def test_the_verbs(later, tmp_path):
