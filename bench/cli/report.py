@@ -17,7 +17,10 @@ from bench.cli.output import console, print_parts
 @click.option("--table", type=click.Choice(["md", "csv"]), help="Print the table in this form and write no page.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def command(run: Path, show: bool, table: str | None, as_json: bool) -> None:
-    """Write RUN/report/index.html: one file with tables, players and curves that needs no network."""
+    """Write RUN/report/index.html: tables, players and curves in a page that needs no network and no server.
+
+    Videos are inside the page, or in RUN/report/media if they are large: the folder can be given away alone.
+    """
     from bench.report import build
     from bench.report.overview import Overview
     from bench.report.paper_text import ablation_rich, ablation_values, to_values
