@@ -107,8 +107,6 @@ def _of_cell(folder: CellFolder, method: str, subject: str) -> Opened:
     origin = Origin.read(folder.job) if folder.job.exists() else None
     key = record.cell if record else origin.cell if origin else None
     assert key is not None  # _is_cell
-    if key.backend != "native":
-        raise UsageError(f"{key.name} was trained by the authors' own code, which can't be opened here")
     if method and method != key.label:
         raise UsageError(f"{folder.root} is a checkpoint of {key.label}, not of {method}: leave --method out")
     if not folder.trained.exists():
@@ -120,7 +118,7 @@ def _of_cell(folder: CellFolder, method: str, subject: str) -> Opened:
     kept = provenance.get("subject") or (origin.subject_hash if origin else "")
     opened = _subject(key, origin.subject_root if origin else None, kept, subject)
     kind = provenance.get("audio") or opened.audio_kind
-    return Opened(registry.get(key.method, key.variant), key, folder.checkpoint, opened, kind)
+    return Opened(registry.get(key.method, key.variant, key.backend), key, folder.checkpoint, opened, kind)
 
 
 def _subject(key: CellKey, root: Path | None, kept: str, asked: str) -> Subject:
@@ -155,9 +153,7 @@ def _outside(path: Path, method: str, subject: str) -> Opened:
             "(such as --method 'degstalk[-E]' --subject ada)"
         )
     choice = parse_choice(method)
-    if choice.backend != "native":
-        raise UsageError(f"{method}: checkpoints of the authors' own code can't be opened here")
-    found = registry.get(choice.name, choice.variant)
+    found = registry.get(choice.name, choice.variant, choice.backend)
     opened = catalogue.resolve(subject)
     if (path / "done.json").exists():
         proved(path)

@@ -178,6 +178,12 @@ class Conditioning:
         self._allow("ground_truth")
         return self._frame.landmarks
 
+    @property
+    def subject(self) -> Subject:
+        """All of the frame's subject (``subject``)."""
+        self._allow("subject")
+        return self._subject
+
 
 Picture = NDArray[np.uint8] | NDArray[np.float32]
 """RGB [H,W,3]: uint8, or float32 in 0…1."""
@@ -219,6 +225,22 @@ class Renderer(Protocol):
 
         float32 in 0…1, which the harness makes 8 bits of as the protocol says, or uint8, rounded to the nearest.
         """
+
+
+@runtime_checkable
+class Adopts(Protocol):
+    """What a method has that writes files of its own into a checkpoint that somebody else trained (``bench run --load``)."""
+
+    def adopt(self, checkpoint: Path, preset: str, seed: int) -> None:
+        """``checkpoint`` is a copy that won't be trained."""
+
+
+@runtime_checkable
+class NamesSource(Protocol):
+    """What a renderer has whose frames may come from lossy files; a renderer needn't have it."""
+
+    source: str
+    """``lossless`` or the codec, for the signatures; right once the first frame is out."""
 
 
 @runtime_checkable

@@ -70,3 +70,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
     hint = f": did you mean {' or '.join(repr(n) for n in near)}?" if near else ";"
     return UsageError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names)})")
+
+
+def in_one_line(error: object) -> str:
+    """Its text without line breaks.
+
+    >>> in_one_line("first\\n  second")
+    'first second'
+    """
+    return " ".join(str(error).split())

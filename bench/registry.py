@@ -1,13 +1,18 @@
-"""Finds the installed methods (entry-point group ``bench.methods``)."""
+"""Finds the installed methods: plugins (entry-point group ``bench.methods``) and programs (:mod:`bench.containers`)."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from bench.contract import Method, Varied
-from bench.errors import MethodError, unknown
+from bench.errors import MethodError, UsageError, unknown
+from bench.records import Backend
 from bench.variants import parse_variant
+
+if TYPE_CHECKING:
+    from bench.containers.method import Program
 
 GROUP = "bench.methods"
 
@@ -19,19 +24,56 @@ def _entries() -> dict[str, EntryPoint]:
 
 
 def names() -> list[str]:
-    """Names of all installed methods, without importing any."""
+    """Names of all installed plugins, without importing any."""
     return sorted(_entries())
 
 
-def get(name: str, variant: str = "") -> Method:
-    """Import the method called ``name``, changed as ``variant`` says (:mod:`bench.variants`; empty: as it is).
+def programs() -> tuple[list[Program], list[MethodError]]:
+    """The methods that are programs, in the order in which they are found, and what is wrong with the others.
+
+    Raises:
+        UsageError: ``$BENCH_METHODS`` names what isn't there.
+    """
+    from bench.containers.find import found
+    from bench.containers.method import Program
+
+    specs, broken = found()
+    return [Program(one, one.spec.backend(one.spec.name in _entries())) for one in specs], broken
+
+
+def program(name: str, backend: Backend) -> Program:
+    """The program called ``name@backend``.
+
+    Raises:
+        UsageError: there is none, or two; the message has the nearest names, or the files.
+        MethodError: there is none, but a TOML that can't be read, which may be it.
+    """
+    every, broken = programs()
+    label = f"{name}@{backend}"
+    same = [one for one in every if one.label == label]
+    if len(same) > 1:
+        raise UsageError(f"{same[0].found.path} and {same[1].found.path} are both {label}: rename one")
+    if same:
+        return same[0]
+    error = unknown("method", label, [one.label for one in every])
+    if broken:
+        raise MethodError(f"{error}; not read: {broken[0]}")
+    raise error
+
+
+def get(name: str, variant: str = "", backend: Backend = "native") -> Method:
+    """The method called ``name``, changed as ``variant`` says (:mod:`bench.variants`; empty: as it is). Plugins are imported.
 
     Raises:
         UsageError: no such method or variant; the message has the nearest names.
-        MethodError: its plugin can't be imported or isn't a method.
+        MethodError: its plugin can't be imported or isn't a method, or its TOML is broken.
     """
+    if backend != "native":
+        if variant:
+            raise UsageError(f"{name}[{variant}]@{backend}: a program has no variants; use {name}@{backend}")
+        return program(name, backend)
     if name not in _entries():
-        raise unknown("method", name, names())
+        raise unknown("method", name, [*names(), *(one.label for one in programs()[0])])
     entry = _entries()[name]
     try:
         method = entry.load()()

@@ -15,6 +15,7 @@ SEEABLE: Mapping[str, str] = {
     "bare_hair_canvas": "the frame's own hair, ears, torso and surroundings, nothing of its face",
     "portrait_canvas": "the frame with the inside of its face blanked softly, and where that is",
     "ground_truth": "the frame itself (reference methods only)",
+    "subject": "the whole prepared folder, as the authors' code expects it: what that reads there can't be seen from here",
 }
 """What of a test frame can be handed to a method, and what that means."""
 
@@ -22,6 +23,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "pose": ("camera",), "audio": ("audio",), "expression": ("expression", "eyelid", "shape"), "action_units": ("action_units",),
     "torso_canvas": ("torso_canvas",), "hair_canvas": ("hair_canvas",), "bare_hair_canvas": ("bare_hair_canvas",),
     "upper_face": ("upper_face",), "portrait_canvas": ("portrait_canvas", "portrait_weights"),
-    "ground_truth": ("ground_truth", "landmarks"),
+    "ground_truth": ("ground_truth", "landmarks"), "subject": ("subject",),
 }  # fmt: skip
 """Which properties of a :class:`bench.contract.Conditioning` each key of ``sees`` opens."""

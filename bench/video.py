@@ -11,7 +11,7 @@ import functools
 import logging
 import re
 import wave
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -30,6 +30,8 @@ LOSSLESS_CODECS = frozenset({"ffv1", "rawvideo", "png", "huffyuv", "ffvhuff", "u
 LOSSLESS_IMAGES = frozenset({".png", ".bmp"})
 IMAGES = LOSSLESS_IMAGES | {".jpg", ".jpeg"}
 PREVIEW_SAMPLE_RATE = 44100
+_SOURCE = "TALKBENCH_SOURCE"
+"""A file's own word for what its frames went through before."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class VideoInfo:
     height: int
     codec: str
     has_audio: bool
+    source: str
+    """``lossless`` or a codec's name: what its frames went through, in this file or, if it says so, before (:func:`write_lossless`)."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,7 @@ def open_frames(path: Path) -> Frames:
         lossless = all(file.suffix.lower() in LOSSLESS_IMAGES for file in images.values())
         return Frames(path, tuple(images), True, "lossless" if lossless else "jpeg")
     info = probe(path)
-    source = "lossless" if info.codec in LOSSLESS_CODECS else info.codec
-    return Frames(path, tuple(range(info.frames)), False, source)
+    return Frames(path, tuple(range(info.frames)), False, info.source)
 
 
 def read_frames(path: Path) -> Iterator[tuple[int, Frame]]:
@@ -193,7 +196,11 @@ def probe(path: Path) -> VideoInfo:
         frames = sum(map(_shown, _packets(container, stream, path)))
         codec = stream.codec_context
         has_audio = bool(container.streams.audio)
-        return VideoInfo(Fraction(stream.average_rate), frames, codec.width, codec.height, codec.name, has_audio)
+        before = container.metadata.get(_SOURCE, "lossless")
+        source = before if codec.name in LOSSLESS_CODECS else codec.name
+        return VideoInfo(
+            Fraction(stream.average_rate), frames, codec.width, codec.height, codec.name, has_audio, source
+        )
 
 
 def read_video(path: Path) -> Iterator[Frame]:
@@ -240,10 +247,13 @@ def _checked(frames: Iterable[Frame], path: Path) -> Iterator[Frame]:
         raise DataError(f"{path}: no frames to write")
 
 
-def write_lossless(path: Path, frames: Iterable[Frame], fps: float | Fraction) -> int:
+def write_lossless(
+    path: Path, frames: Iterable[Frame], fps: float | Fraction, source: Callable[[], str] = lambda: "lossless"
+) -> int:
     """Write frames as FFV1 (8-bit RGB, a checksum in every slice) to a ``.mkv``, atomically; returns how many.
 
-    The round trip is bit exact, and equal frames give an equal file: it can be hashed.
+    The round trip is bit exact, and equal frames give an equal file: it can be hashed. Where the frames went through a lossy
+    codec before, ``source`` names it (asked once the first frame is there), and so does the file from then on.
     """
     import av
 
@@ -257,6 +267,8 @@ def write_lossless(path: Path, frames: Iterable[Frame], fps: float | Fraction) -
         for count, frame in enumerate(_checked(frames, path), start=1):
             if count == 1:
                 stream.height, stream.width = frame.shape[:2]
+                if (before := source()) != "lossless":
+                    container.metadata[_SOURCE] = before
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     return count

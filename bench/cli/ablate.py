@@ -48,7 +48,7 @@ def _methods(method: str, rows: list[str]) -> list[str]:
     choice = parse_choice(method)
     if choice.variant:
         raise UsageError(f"{method}: name the method alone, and its variants with --rows={choice.variant}")
-    info = registry.get(choice.name).info
+    info = registry.get(choice.name, "", choice.backend).info
     if not info.factors:
         raise UsageError(
             f"method {choice.name!r} declares no factors, so there is nothing to leave out: `bench methods info NAME` lists "
@@ -59,8 +59,7 @@ def _methods(method: str, rows: list[str]) -> list[str]:
         raise UsageError(
             f"--rows {','.join(rows)} leaves no factor out: name one or more, such as -{next(iter(info.factors))}"
         )
-    backend = "@official" if choice.backend == "official" else ""
-    return [method, *(f"{choice.name}[{variant}]{backend}" for variant in variants if variant)]
+    return [method, *(f"{choice.name}[{variant}]" for variant in variants if variant)]
 
 
 def _show(finished: Finished, method: str, chosen: Options) -> None:

@@ -15,8 +15,10 @@ from bench.cli.output import JSON, CommaList, console, emit
 from bench.contract import PRESETS
 
 if TYPE_CHECKING:
+    from bench.containers.plan import ProgramPlan
     from bench.records import Record
     from bench.report.overview import Overview
+    from bench.run.executors import Execute
     from bench.run.preflight import Prepared
 
 _EXIT_FAILED, _EXIT_INVALID = 1, 4
@@ -55,7 +57,11 @@ _OPTIONS = (
         help="Run folder.  [default: runs/<preset>-<methods>-<hash of the request>]",
     ),
     click.option(
-        "--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Where cells run."
+        "--executor",
+        type=click.Choice(["local", "ray", "slurm"]),
+        default="local",
+        show_default=True,
+        help="Where cells run: here, on a Ray cluster (RAY_ADDRESS), as a Slurm job array.",
     ),
     click.option(
         "--jobs", type=click.IntRange(1), help="Cells at the same time.  [default: on the CPU one a core, on CUDA 1]"
@@ -85,6 +91,12 @@ _OPTIONS = (
         type=click.Choice(["tensorboard"]),
         help="Also log training to the cells' tensorboard/ folders, as --profile.",
     ),
+    click.option(
+        "--load",
+        type=click.Path(path_type=Path),
+        metavar="CHECKPOINT",
+        help="Render this checkpoint folder instead of training: one method, one subject.",
+    ),
     click.option("--force", is_flag=True, help="Run finished cells again, from nothing."),
     click.option("--dry-run", is_flag=True, help="Check everything, show the plan, start nothing."),
     JSON,
@@ -110,13 +122,14 @@ class Options:
     detector: str | None
     references: bool
     out: Path | None
-    executor: Literal["local"]
+    executor: Literal["local", "ray", "slurm"]
     jobs: int | None
     threads: int | None
     device: str
     time_limit: float | None
     profile: bool
     log: Literal["tensorboard"] | None
+    load: Path | None
     force: bool
     dry_run: bool
     as_json: bool
@@ -158,18 +171,20 @@ def carry_out(methods: Sequence[str], options: Options) -> Finished | None:
     Raises:
         UsageError, DataError, AbsentError: as :func:`bench.run.preflight.prepare`.
     """
+    from bench.run import executors
     from bench.run.preflight import Request, prepare
 
     o = options
     request = Request(
         methods, o.subjects, o.preset, o.seeds, o.protocol, o.metrics, o.detector, o.references, o.device, o.out,
-        shlex.join(["bench", *sys.argv[1:]]), o.profile, o.log or "",
+        shlex.join(["bench", *sys.argv[1:]]), o.profile, o.log or "", o.load,
     )  # fmt: skip
+    execute = executors.get(o.executor)
     prepared = prepare(request)
     if options.dry_run:
         _show_plan(prepared, options.as_json)
         return None
-    records = _run(prepared, options)
+    records = _run(prepared, options, execute)
 
     from bench.report import build
     from bench.report.overview import Overview
@@ -178,21 +193,23 @@ def carry_out(methods: Sequence[str], options: Options) -> Finished | None:
     return Finished(prepared, records, build(overview), overview)
 
 
-def _run(prepared: Prepared, options: Options) -> list[Record]:
+def _run(prepared: Prepared, options: Options, execute: Execute) -> list[Record]:
     from bench import system
     from bench.run.display import Display
+    from bench.run.preflight import require_programs, standing
     from bench.run.session import run_cells
 
     jobs = options.jobs or system.parallel_cells(system.pick_device(options.device), len(prepared.jobs))
     training = len(prepared.jobs) - len(prepared.plan.references)
     threads = options.threads or system.threads_per_cell(training, jobs)
     limit = options.time_limit * 60 if options.time_limit else None
+    require_programs(job for job in prepared.jobs if options.force or not standing(job).record)
     with Display(prepared.run, len(prepared.jobs)) as display:
         for note in prepared.notes:
             display.note(note)
         try:
             return run_cells(
-                prepared, parallel=jobs, threads=threads, limit=limit, force=options.force, display=display
+                prepared, execute, parallel=jobs, threads=threads, limit=limit, force=options.force, display=display
             )
         except KeyboardInterrupt:
             display.note(
@@ -208,9 +225,12 @@ def _show_plan(prepared: Prepared, as_json: bool) -> None:
     from bench.run.preflight import standing
 
     states = [(job.cell, standing(job)) for job in prepared.jobs]
+    programs = _program_plans(prepared)
     if as_json:
         cells = [cell.model_dump() | {"name": cell.name, "state": stand.state} for cell, stand in states]
-        emit({"run": str(prepared.run.root), "device": prepared.plan.device, "notes": prepared.notes, "cells": cells})
+        plans = [{"cell": name} | found.values() for name, found in programs.items()]
+        about = {"run": str(prepared.run.root), "device": prepared.plan.device, "notes": prepared.notes}
+        emit(about | {"cells": cells, "programs": plans})
         return
     table = Table(box=None, pad_edge=False)
     for title in ("cell", "state", "what happens"):
@@ -220,5 +240,23 @@ def _show_plan(prepared: Prepared, as_json: bool) -> None:
     out = console()
     out.print(table)
     out.print(f"run folder  {prepared.run.root}\ndevice      {prepared.plan.device}", markup=False, soft_wrap=True)
+    for name, found in programs.items():
+        out.print("", name, *(f"  {line}" for line in found.lines()), sep="\n", markup=False, soft_wrap=True)
     for note in prepared.notes:
         click.echo(f"note: {note}", err=True)
+
+
+def _program_plans(prepared: Prepared) -> dict[str, ProgramPlan]:
+    """What the cells of programs would do, by cell name."""
+    from bench import registry
+    from bench.containers.plan import plan
+    from bench.subject import Subject
+
+    return {
+        job.cell.name: plan(
+            registry.program(job.cell.method, job.cell.backend), Subject(job.subject_root), job.folder.checkpoint,
+            job.cell.preset, job.cell.seed, job.device, job.load,
+        )
+        for job in prepared.jobs
+        if job.cell.backend != "native"
+    }  # fmt: skip

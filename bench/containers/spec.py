@@ -152,7 +152,7 @@ class Render(_Table):
 class Spec(_Table):
     """A method's TOML, whole."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")
+    name: str = Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")
     title: str
     summary: str
     kind: Literal["3DGS", "NeRF", "reference"]
@@ -188,6 +188,8 @@ class Spec(_Table):
             raise ValueError("two stages have one name")
         if len({frozenset(variables) for variables in self.presets.values()}) > 1:
             raise ValueError("the presets have different variables")
+        if self.presets and not self.train:
+            raise ValueError("presets are for training, and there is no [[train]]")
         self._check_templates()
         return self
 
@@ -197,7 +199,8 @@ class Spec(_Table):
             raise ValueError(f"the presets' variable {min(clash)!r} is the harness's own name")
         for stage in self.train:
             template.check(stage.run, template.TRAIN | variables, f"stage {stage.stage!r}")
-        template.check(self.render.run, template.RENDER | variables, "[render]")
+        untrained = {"seed", "preset"} if not self.train else set()
+        template.check(self.render.run, (template.RENDER | variables) - untrained, "[render]")
         template.check_output(self.render.output)
 
     @property

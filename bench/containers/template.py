@@ -18,6 +18,8 @@ _PLACEHOLDER = re.compile(r"(?<!\$)\{([a-z_]+)\}")
 _NUMBER = re.compile(r"\{(id|k|n)(?::0?\d*d)?\}")
 """``{id}``, ``{k:04d}``, … in an output's name."""
 
+_PICTURES = (".png", ".bmp", ".jpg", ".jpeg")
+
 
 def check(command: str, known: Collection[str], where: str) -> None:
     """Raise ValueError unless ``command`` can be split and names only ``known`` placeholders."""
@@ -46,6 +48,8 @@ def check_output(output: str) -> None:
     rest = output.removeprefix("{out}/")
     if rest == output or ".." in rest.split("/"):
         raise ValueError(f"render.output {output!r} is to begin with {{out}}/")
+    if _NUMBER.search(rest) and not rest.endswith(_PICTURES):
+        raise ValueError(f"render.output {output!r} is to end with one of {', '.join(_PICTURES)}")
     if len(_NUMBER.findall(rest)) > 1 or set("{}") & set(_NUMBER.sub("", rest)):
         raise ValueError(
             f"render.output {output!r} may hold one of {{id}}, {{k}}, {{n}} (such as {{id:06d}}) and no others"

@@ -58,12 +58,14 @@ def export(
     *,
     partial: bool = False,
     link: bool = False,
+    home: Path | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Exported:
     """Write ``folder``, which must not be there yet; a killed export leaves nothing.
 
     :param partial: leave out what can't be made, instead of refusing
     :param link: link files that stay as they are, instead of copying them
+    :param home: where the folder will be used, for files that hold paths; None: where it is written
     :param tell: hears (frames written, all frames)
     :raises AbsentError: a needed file can't be made; nothing was written
     :raises DataError: the folder is there, or a file of the subject is broken
@@ -75,7 +77,7 @@ def export(
     gone = {lack.files for lack in missing}
     parts = [part for part in layout.parts if part.files not in gone]
     with paths.atomic_folder(folder) as root:
-        out = Out(root, folder.resolve(), subject.name, link)
+        out = Out(root, home or folder.resolve(), subject.name, link)
         for part in parts:
             if part.whole:
                 part.whole(subject, out)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bench import audit, protocol, records, registry, sound, system, video
 from bench.checkpoints import Trained, proved
-from bench.contract import Method, Renderer, TrainTask, checked_frames, named_libraries
+from bench.contract import Adopts, Method, NamesSource, Renderer, TrainTask, checked_frames, named_libraries
 from bench.errors import RecordError
 from bench.hashes import FramesHash, hash_folder
 from bench.parts import Parts, recording
@@ -55,13 +55,14 @@ def run_cell(job: Job, emit: Emit) -> Record:
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     subject, folder = Subject(job.subject_root), job.folder
-    method = registry.get(job.cell.method, job.cell.variant)
+    method = registry.get(job.cell.method, job.cell.variant, job.cell.backend)
     libraries = named_libraries(method, job.device)
     _prepare(folder, job)
     trained = _train(method, subject, job, emit)
     rendered = _render(method, subject, job, emit)
     copied_share = _audit(method, subject, job, emit)
     scores = _score(subject, job, rendered, emit)
+    own_process = job.cell.backend == "native"
     invalid = [f"{name}: {m.reason}" for name, m in scores.items() if m.state == "invalid"]
     record = Record(
         cell=job.cell,
@@ -69,16 +70,16 @@ def run_cell(job: Job, emit: Emit) -> Record:
         error="; ".join(invalid) or None,
         metrics=scores,
         copied_share=copied_share,
-        fps=rendered.fps if method.info.kind != "reference" else Fps(),  # copying a picture isn't rendering
+        fps=_fps(method, rendered),
         train_seconds=trained.seconds,
         profile=trained.profile,
-        peak_memory_bytes=max(trained.peak_memory_bytes, rendered.peak_memory_bytes),
+        peak_memory_bytes=max(trained.peak_memory_bytes, rendered.peak_memory_bytes) if own_process else None,
         frames=len(subject.test_ids),
         size=subject.size,
         sees=sorted(method.info.sees),
         canvas=method.info.canvas,
         kind=method.info.kind,
-        provenance=_provenance(job, subject, trained, rendered),
+        provenance=_provenance(method, job, subject, trained, rendered),
         hardware=system.worker_hardware(),
         versions=system.versions(),
         libraries=libraries,
@@ -89,8 +90,17 @@ def run_cell(job: Job, emit: Emit) -> Record:
     return record
 
 
-def _provenance(job: Job, subject: Subject, trained: Trained, rendered: _Rendered) -> dict[str, str]:
-    return {
+def _fps(method: Method, rendered: _Rendered) -> Fps:
+    """Copying a picture isn't rendering; a program hands all its frames over at once, so that only the whole has a speed."""
+    if method.info.kind == "reference":
+        return Fps()
+    if method.info.backend == "native":
+        return rendered.fps
+    return Fps(end_to_end=rendered.fps.end_to_end)
+
+
+def _provenance(method: Method, job: Job, subject: Subject, trained: Trained, rendered: _Rendered) -> dict[str, str]:
+    found = {
         "subject": job.subject_hash,
         "checkpoint": trained.sha256,
         "frames": rendered.sha256,
@@ -98,7 +108,10 @@ def _provenance(job: Job, subject: Subject, trained: Trained, rendered: _Rendere
         "detector": job.detector,
         "device": job.device,
         "protocol": protocol.get(job.protocol).id,
+        "loaded": job.load_hash,
+        "not audited": _unaudited(method, job),
     }
+    return {name: value for name, value in found.items() if value}
 
 
 def _prepare(folder: CellFolder, job: Job) -> None:
@@ -127,7 +140,9 @@ def _train(method: Method, subject: Subject, job: Job, emit: Emit) -> Trained:
     folder.checkpoint.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     parts = Parts(_synchroniser(job.device)) if job.profile else None
-    if method.info.trains:
+    if job.load:
+        _adopt(method, job, job.load)
+    elif method.info.trains:
         resumed = folder.steps.exists()
         progress = TrainingProgress(folder, emit, parts=parts)
         logged = tensorboard.beside(progress, folder, resumed) if job.log else nullcontext(progress)
@@ -144,6 +159,16 @@ def _train(method: Method, subject: Subject, job: Job, emit: Emit) -> Trained:
     write_text(folder.trained, trained.model_dump_json(indent=1) + "\n")
     folder.steps.unlink(missing_ok=True)
     return trained
+
+
+def _adopt(method: Method, job: Job, published: Path) -> None:
+    """Take a checkpoint that was trained elsewhere for the cell's own."""
+    checkpoint, proof = job.folder.checkpoint, job.folder.trained.name
+    shutil.copytree(published, checkpoint, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns(proof))
+    if hash_folder(checkpoint) != job.load_hash:
+        raise RecordError(f"{published} was changed while it was copied: run again")
+    if isinstance(method, Adopts):
+        method.adopt(checkpoint, job.cell.preset, job.cell.seed)
 
 
 def _render(method: Method, subject: Subject, job: Job, emit: Emit) -> _Rendered:
@@ -164,7 +189,10 @@ def _render(method: Method, subject: Subject, job: Job, emit: Emit) -> _Rendered
             yield frame
             given.prepare(done)
 
-    video.write_lossless(folder.frames, frames(), subject.fps)
+    def source() -> str:
+        return renderer.source if isinstance(renderer, NamesSource) else "lossless"
+
+    video.write_lossless(folder.frames, frames(), subject.fps, source)
     peak = _peak_memory(job.device)
     with sound.test_sound(subject) as heard:
         video.write_preview(folder.preview, video.read_video(folder.frames), subject.fps, heard)
@@ -175,14 +203,23 @@ def _render(method: Method, subject: Subject, job: Job, emit: Emit) -> _Rendered
 
 
 def _audit(method: Method, subject: Subject, job: Job, emit: Emit) -> float | None:
-    """The copied share, its maps kept in the cell's folder; None where the protocol asks for no audit."""
-    count = protocol.get(job.protocol).audit
-    if not count:
+    """The copied share, its maps kept in the cell's folder; None where :func:`_unaudited` has a reason."""
+    if _unaudited(method, job):
         return None
+    count = protocol.get(job.protocol).audit
     emit({"event": "stage", "stage": "audit", "total": 0})
     found = audit.run_audit(method.info, lambda: method.load(job.folder.checkpoint, job.device), subject, count)
     audit.save(job.folder.audit, found)
     return found.share
+
+
+def _unaudited(method: Method, job: Job) -> str:
+    """Why nobody knows what a cell copied from its test frames; empty: it is audited."""
+    if not protocol.get(job.protocol).audit:
+        return "the protocol asks for no audit"
+    if "subject" in method.info.sees:
+        return "the method reads the subject's files by itself, so that what it is given can't be disturbed"
+    return ""
 
 
 def _score(subject: Subject, job: Job, rendered: _Rendered, emit: Emit) -> dict[str, MetricRecord]:

@@ -34,6 +34,7 @@ class Display:
         self._run, self._cells, self._ended = run, cells, 0
         self._notes: set[str] = set()
         self._tasks: dict[CellKey, TaskID] = {}
+        self._stages: dict[CellKey, str] = {}
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -68,8 +69,9 @@ class Display:
             self.note(event["text"])
         elif event["event"] == "stage":
             self._bars.reset(task, total=event["total"] or None, stage=event["stage"], scalars="")
-            if not self._console.is_terminal:
+            if not self._console.is_terminal and self._stages.get(cell) != event["stage"]:
                 self._console.print(f"      {_title(cell)}: {event['stage']}")
+            self._stages[cell] = event["stage"]
         else:
             self._bars.update(task, completed=event["done"], scalars=_scalars(event["scalars"]))
 

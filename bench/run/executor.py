@@ -72,6 +72,13 @@ class _Worker:
         self.error = self.error or error
         self.process.send_signal(number)
 
+    def clear(self) -> None:
+        """What a dead worker left running ends, too: a container outlives whoever started it."""
+        if self.process.returncode and self.job.cell.backend != "native":
+            from bench.containers import orphans
+
+            orphans.clear()
+
     def outcome(self) -> Record:
         """The record it wrote, or one that says why there is none."""
         if not self.error and self.process.returncode == 0:
@@ -121,6 +128,7 @@ def execute(
                 continue
             if event is None:
                 running.discard(worker)
+                worker.clear()
                 record = worker.outcome()
                 watcher.ended(worker.job.cell, record)
                 yield record
@@ -148,6 +156,7 @@ def _end(running: set[_Worker]) -> None:
         except subprocess.TimeoutExpired:
             worker.process.kill()
             worker.process.wait()
+        worker.clear()
 
 
 def _cause_of_death(code: int) -> str:

@@ -128,6 +128,10 @@ class Job(BaseModel):
     """Whether to measure the parts of training steps (:mod:`bench.parts`). It is no reason to do a cell again."""
     log: Literal["", "tensorboard"] = ""
     """What else training is logged to. It is no reason either."""
+    load: Path | None = None
+    """A checkpoint folder to render instead of training."""
+    load_hash: str = ""
+    """Of that folder (:func:`bench.hashes.hash_folder`)."""
 
     @property
     def folder(self) -> CellFolder:
@@ -137,7 +141,9 @@ class Job(BaseModel):
     @property
     def origin(self) -> Origin:
         """What the cell's files will be made from."""
-        return Origin(cell=self.cell, subject_hash=self.subject_hash, subject_root=self.subject_root)
+        return Origin(
+            cell=self.cell, subject_hash=self.subject_hash, subject_root=self.subject_root, loaded=self.load_hash
+        )
 
 
 class Origin(BaseModel):
@@ -149,6 +155,8 @@ class Origin(BaseModel):
     subject_hash: str
     subject_root: Path | None = None
     """Where the subject was; None: an older version wrote the file."""
+    loaded: str = ""
+    """Hash of the checkpoint that was given; empty: it was trained."""
 
     @staticmethod
     def read(path: Path) -> Origin:
@@ -164,4 +172,4 @@ class Origin(BaseModel):
 
     def same_files(self, other: Origin) -> bool:
         """Whether both are made from the same files, wherever these lie."""
-        return (self.cell, self.subject_hash) == (other.cell, other.subject_hash)
+        return (self.cell, self.subject_hash, self.loaded) == (other.cell, other.subject_hash, other.loaded)

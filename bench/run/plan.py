@@ -6,12 +6,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import get_args
 
 from bench import registry
 from bench.contract import Method
-from bench.errors import AbsentError, UsageError, unknown
-from bench.records import CellKey
+from bench.errors import UsageError, unknown
+from bench.records import Backend, CellKey
 from bench.variants import parse_variant
 
 _SYNTAX = re.compile(r"(?P<name>[^\[\]@\s]+)(\[(?P<variant>[^\[\]]*)\])?(@(?P<backend>\w+))?")
@@ -24,30 +24,30 @@ class Choice:
 
     name: str
     variant: str = ""
-    backend: Literal["native", "official"] = "native"
+    backend: Backend = "native"
 
 
 def parse_choice(text: str) -> Choice:
-    """Read ``degstalk``, ``degstalk[-E]`` or ``degstalk@official``.
+    """Read ``degstalk``, ``degstalk[-E]``, ``degstalk@official`` or ``tint@docker``.
 
     Raises:
         UsageError: it is none of these.
     """
     match = _SYNTAX.fullmatch(text.strip())
     if not match:
-        raise UsageError(f"method {text!r}: expected NAME, NAME[VARIANT] or NAME@official")
+        raise UsageError(f"method {text!r}: expected NAME, NAME[VARIANT] or NAME@BACKEND, such as NAME@official")
     backend = match["backend"] or "native"
-    if backend not in ("native", "official"):
-        raise unknown("backend", backend, ("native", "official"))
+    if backend not in get_args(Backend):
+        raise unknown("backend", backend, get_args(Backend))
     return Choice(match["name"], match["variant"] or "", backend)  # type: ignore[arg-type]  # just checked
 
 
 def chosen_methods(texts: Sequence[str], preset: str) -> dict[Choice, Method]:
-    """The methods asked for (``all``: every installed one), each imported and able to do ``preset``.
+    """The methods asked for (``all``: every installed plugin), each imported and able to do ``preset``.
 
     Raises:
         UsageError: an unknown method, variant or preset, or nothing asked for.
-        AbsentError: official code, which needs containers.
+        MethodError: one is broken.
     """
     names = registry.names() if "all" in texts else texts
     if not names:
@@ -81,11 +81,10 @@ def default_name(keys: Sequence[CellKey], *ingredients: str) -> str:
 
 def _method(choice: Choice, preset: str) -> tuple[Choice, Method]:
     """The method, and the choice with its variant's one name."""
-    plain = registry.get(choice.name)
-    if choice.backend == "official":
-        raise AbsentError(f"{choice.name}@official: the authors' code isn't built in yet; use {choice.name}")
-    variant = str(parse_variant(choice.variant, plain.info))
-    method = registry.get(choice.name, variant)
+    variant = choice.variant
+    if choice.backend == "native":
+        variant = str(parse_variant(variant, registry.get(choice.name).info))
+    method = registry.get(choice.name, variant, choice.backend)
     if preset not in method.info.presets:
         raise unknown(f"preset of {choice.name}", preset, method.info.presets)
     return replace(choice, variant=variant), method

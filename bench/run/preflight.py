@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Literal
 
 from PIL import Image
 
-from bench import catalogue, landmarks, metrics, protocol, records, registry, system, weights
-from bench.contract import PRESETS
+from bench import catalogue, checkpoints, landmarks, metrics, protocol, records, registry, system, weights
+from bench.contract import PRESETS, Method
 from bench.errors import AbsentError, DataError, RecordError, UsageError, unknown
+from bench.hashes import hash_folder
 from bench.landmarks import DETECTORS
 from bench.records import CellKey, Plan, Record
 from bench.run import tensorboard
-from bench.run.layout import Job, RunFolder
+from bench.run.layout import CellFolder, Job, RunFolder
 from bench.run.plan import cells, chosen_methods, default_name, parse_choice
 from bench.subject import Subject
 
@@ -52,6 +53,8 @@ class Request:
     """Whether training is measured part by part."""
     log: Literal["", "tensorboard"] = ""
     """What else training is logged to."""
+    load: Path | None = None
+    """A checkpoint that is rendered instead of training."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def prepare(request: Request) -> Prepared:
     Raises:
         UsageError: an unknown name, or a request that can't be.
         DataError: a subject is broken.
-        AbsentError: CUDA, authors' code or TensorBoard is asked for and isn't here.
+        AbsentError: CUDA or TensorBoard is asked for and isn't here (for programs: :func:`require_programs`).
     """
     if request.preset not in PRESETS:
         raise unknown("preset", request.preset, PRESETS)
@@ -101,7 +104,8 @@ def prepare(request: Request) -> Prepared:
     keys = cells(methods, subjects, request.preset, dict.fromkeys(request.seeds))
     if not keys:
         raise UsageError("nothing to run: name at least one method, one subject and one seed")
-    name = default_name(keys, device, rules.id, *hashes.values())
+    load, load_hash = _published(request.load, list(methods.values()), keys)
+    name = default_name(keys, device, rules.id, *hashes.values(), *filter(None, [load_hash]))
     references = _references(request, list(subjects), keys)
     keys += references
     run = RunFolder((request.out or Path("runs") / name).absolute())
@@ -110,6 +114,7 @@ def prepare(request: Request) -> Prepared:
             cell=key, run=run.root, subject_root=subjects[key.subject].root, subject_hash=hashes[key.subject], device=device,
             metrics=chosen, detector=detector, protocol=request.protocol,
             profile=request.profile, log=request.log,
+            load=None if key in references else load, load_hash="" if key in references else load_hash,
         )
         for key in keys
     ]  # fmt: skip
@@ -118,6 +123,17 @@ def prepare(request: Request) -> Prepared:
     missing = _missing_weights(chosen)
     notes = missing + _missing_detector(chosen, detector)
     return Prepared(run, plan, jobs, notes, offline=bool(missing))
+
+
+def require_programs(jobs: Iterable[Job]) -> None:
+    """Raise unless this machine has what the programs among the cells need (plugins bring their own).
+
+    Raises:
+        AbsentError: no container engine, image, GPU or licensed file.
+    """
+    devices = {(job.cell.method, job.cell.backend): job.device for job in jobs if job.cell.backend != "native"}
+    for (name, backend), device in devices.items():
+        registry.program(name, backend).require(device)
 
 
 def standing(job: Job) -> Standing:
@@ -131,13 +147,34 @@ def standing(job: Job) -> Standing:
         return Standing("corrupt", warning=f"{path} is corrupt, so the cell is run again")
     if record.status == "failed":
         return Standing("failed")
-    if record.cell != job.cell or record.provenance.get("subject") != job.subject_hash:
+    origin = (record.cell, record.provenance.get("subject"), record.provenance.get("loaded", ""))
+    if origin != (job.cell, job.subject_hash, job.load_hash):
         return Standing("outdated", warning=f"{path} is of other files, so the cell is run again")
     rules = protocol.get(job.protocol).id
     kept = (record.provenance.get("detector"), record.provenance.get("protocol"))
     if set(job.metrics) - record.metrics.keys() or kept != (job.detector, rules):
         return Standing("outdated", warning=f"{path} was scored otherwise, so its frames are made and scored again")
     return Standing("done", record)
+
+
+def _published(load: Path | None, methods: Sequence[Method], keys: Sequence[CellKey]) -> tuple[Path | None, str]:
+    """The checkpoint folder to be rendered, and its hash."""
+    if load is None:
+        return None, ""
+    if len(keys) != 1:
+        raise UsageError(
+            f"--load renders one checkpoint: name one method, one subject and one seed, not {len(keys)} cells"
+        )
+    if not methods[0].info.trains:
+        raise UsageError(f"--load: {keys[0].label} has nothing to train, so it has no checkpoints")
+    inner = CellFolder(load)
+    folder = (inner.checkpoint if inner.trained.exists() else load).absolute()
+    if not folder.is_dir() or not any(folder.iterdir()):
+        raise UsageError(f"--load {load}: no checkpoint folder there")
+    proof = CellFolder(folder.parent).trained.name
+    if (folder / proof).exists():
+        checkpoints.proved(folder)
+    return folder, hash_folder(folder, without={proof})
 
 
 def _subjects(names: Sequence[str]) -> dict[str, Subject]:

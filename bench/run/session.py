@@ -8,9 +8,11 @@ from contextlib import closing, contextmanager
 from typing import Protocol
 
 from bench import locks, records
+from bench.containers import orphans
 from bench.errors import UsageError
 from bench.records import Record
-from bench.run.executor import Watcher, execute
+from bench.run.executor import Watcher
+from bench.run.executors import Execute
 from bench.run.layout import Job, RunFolder
 from bench.run.preflight import Prepared, standing
 
@@ -26,7 +28,14 @@ class Display(Watcher, Protocol):
 
 
 def run_cells(
-    prepared: Prepared, *, parallel: int, threads: int, limit: float | None, force: bool, display: Display
+    prepared: Prepared,
+    execute: Execute,
+    *,
+    parallel: int,
+    threads: int,
+    limit: float | None,
+    force: bool,
+    display: Display,
 ) -> list[Record]:
     """Bring every cell of the run to its end; records in the order of the request, those from earlier sessions included.
 
@@ -51,6 +60,8 @@ def run_cells(
                 f"--log {kept[0].log}: {len(kept)} of the finished cells were trained without it; --force trains them again"
             )
         pending = [job for job in prepared.jobs if job.cell not in found]
+        if any(job.cell.backend != "native" for job in pending):
+            orphans.clear()
         ended = execute(
             pending,
             lock=lock,

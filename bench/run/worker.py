@@ -12,12 +12,16 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from typing import Any
 
 from bench.errors import BenchError, BenchWarning
 from bench.run.layout import Job
+
+_GRACE = 4.0
+"""Seconds that ending a program may take once the parent is dead: less than the next run waits for the folder's lock."""
 
 
 def main() -> None:
@@ -64,6 +68,8 @@ def one_line(error: BaseException) -> str:
 def _die_with_parent() -> None:
     while os.read(0, 1):
         pass
+    os.kill(os.getpid(), signal.SIGTERM)  # ends it at once, unless a program is at work, which is to go first
+    time.sleep(_GRACE)
     os._exit(1)
 
 

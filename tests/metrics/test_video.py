@@ -24,7 +24,7 @@ def test_lossless_round_trip_is_bit_exact(tmp_path: Path, height: int, width: in
     assert video.write_lossless(tmp_path / "a.mkv", frames, 22.09) == 5
     assert np.array_equal(np.stack(list(video.read_video(tmp_path / "a.mkv"))), frames)
     info = video.probe(tmp_path / "a.mkv")
-    assert info == video.VideoInfo(Fraction(2209, 100), 5, width, height, "ffv1", False)
+    assert info == video.VideoInfo(Fraction(2209, 100), 5, width, height, "ffv1", False, "lossless")
     assert video.open_frames(tmp_path / "a.mkv").source == "lossless"
 
 

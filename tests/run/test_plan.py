@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import AbsentError, UsageError
+from bench.errors import UsageError
 from bench.run.plan import Choice, cells, chosen_methods, default_name, parse_choice
 
 
@@ -28,8 +28,10 @@ def test_what_is_none_of_these_is_refused(text):
 
 
 def test_official_code_and_variants_that_are_not_there():
-    with pytest.raises(AbsentError, match="isn't built in yet"):
+    with pytest.raises(UsageError, match="unknown method 'copy-gt@official'"):
         chosen_methods(["copy-gt@official"], "quick")
+    with pytest.raises(UsageError, match="a program has no variants; use copy-gt@official"):
+        chosen_methods(["copy-gt[-E]@official"], "quick")
     with pytest.raises(UsageError, match="no variant '-E'"):
         chosen_methods(["copy-gt[-E]"], "quick")
 

@@ -49,8 +49,8 @@ def test_wrong_usage(refused, arguments, line):
     assert line in refused(*arguments)
 
 
-def test_official_code_is_absent(refused):
-    assert "isn't built in yet; use copy-gt" in refused("--methods", "copy-gt@official", code=1)
+def test_official_code_is_there_for_some_methods_only(refused):
+    assert "unknown method 'copy-gt@official'" in refused("--methods", "copy-gt@official")
 
 
 def test_cuda_without_a_gpu(refused, monkeypatch):

@@ -1,0 +1,113 @@
+"""The Ray executor: each cell is a task, on whichever machine of the cluster has the threads, and the GPU, to spare.
+
+``RAY_ADDRESS`` names the cluster; without it one is started on this machine and stopped with the run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from queue import Empty
+from typing import Any
+
+from bench.errors import AbsentError
+from bench.records import Record
+from bench.run.executor import Watcher
+from bench.run.layout import Job
+from bench.run.remote import Order, order, record_of, run_here
+
+RETRIES = 3
+"""How often a cell whose machine was lost goes on elsewhere, from its last checkpoint."""
+_POLL = 0.25
+
+
+def require() -> None:
+    """Raise AbsentError unless Ray is installed."""
+    try:
+        import ray  # noqa: F401
+    except ImportError as error:
+        raise AbsentError("--executor ray: Ray is not installed: pip install 'talkbench[scale]'") from error
+
+
+def execute(
+    jobs: Sequence[Job], *, lock: int, parallel: int, threads: int, limit: float | None, offline: bool, watcher: Watcher
+) -> Generator[Record, None, None]:
+    """See :func:`bench.run.executor.execute`; ``parallel`` bounds a cluster that is started here, not one that is there already."""
+    import ray
+    from ray.util.queue import Queue
+
+    del lock  # this process holds it; machines have one a cell
+    with _cluster(parallel * threads):
+        events = Queue(actor_options={"num_cpus": 0})
+        gpus = 1 if jobs and jobs[0].device == "cuda" else 0
+        task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES)(_cell)
+        refs = {task.remote(order(job, threads, limit, offline), events, place): job for place, job in enumerate(jobs)}
+        try:
+            waiting, begun = list(refs), set[int]()
+            while waiting:
+                ready, waiting = ray.wait(waiting, timeout=_POLL)
+                _pass_on(events, jobs, begun, watcher)
+                for ref in ready:
+                    job = refs[ref]
+                    record = record_of(job, _fate(ref))
+                    if jobs.index(job) not in begun:
+                        watcher.started(job.cell)
+                    watcher.ended(job.cell, record)
+                    yield record
+        finally:
+            for ref in waiting:
+                ray.cancel(ref)
+
+
+def _cell(told: Order, events: Any, place: int) -> None:
+    """The task. Progress that can't be told, because the head is gone, is no reason to stop."""
+
+    def tell(event: dict[str, Any]) -> None:
+        with suppress(Exception):
+            events.put_nowait((place, event))
+
+    run_here(told, tell)
+
+
+def _pass_on(events: Any, jobs: Sequence[Job], begun: set[int], watcher: Watcher) -> None:
+    with suppress(Empty):
+        for place, event in events.get_nowait_batch(min(events.qsize(), 1000)):
+            if event["event"] == "started":
+                if place not in begun:  # a cell that goes on elsewhere starts again
+                    begun.add(place)
+                    watcher.started(jobs[place].cell)
+            elif event["event"] != "failed" and place in begun:
+                watcher.event(jobs[place].cell, event)
+
+
+def _fate(ref: Any) -> str:
+    """Why a task ended without a record."""
+    import ray
+
+    try:
+        ray.get(ref)
+    except ray.exceptions.RayError as error:
+        first = str(error).strip().splitlines()
+        return (
+            f"its machine was lost {RETRIES + 1} times, or Ray failed ({first[0] if first else type(error).__name__})"
+        )
+    return "the task ended without a record"
+
+
+@contextmanager
+def _cluster(cpus: int) -> Iterator[None]:
+    """Connected to the cluster; one that was started here is stopped at the end."""
+    import ray
+
+    mine = not ray.is_initialized()
+    if mine:
+        address = os.environ.get("RAY_ADDRESS")
+        size: dict[str, Any] = {} if address else {"num_cpus": cpus, "include_dashboard": False}
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **size)
+    try:
+        yield
+    finally:
+        if mine:
+            ray.shutdown()
