@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import DataError
+from bench.errors import DataError, RecordError
 from bench.metrics import METRICS
 from bench.records import CellKey
 from bench.report.data import Cell, Run, load
@@ -115,7 +115,7 @@ class _Pair:
         cut = tuple(replace(run, cells=tuple(pair[side] for pair in cells)) for side, run in enumerate(runs))
         ones, others = (dict(frame_tables({cell.key.name: cell for cell in run.cells})) for run in cut)
         partners = {one.key.name: other.key.name for one, other in cells}
-        notes = []
+        notes = [problem for pair in cells for cell in pair for problem in _unreadable(cell)]
         for name, partner in partners.items():
             one, other = ones[name], others[partner]
             if one is None or other is None or one.index.equals(other.index):
@@ -164,6 +164,13 @@ class _Pair:
             return Delta(reason=reason)
         series = series_of(b, other, self.tables[1]), series_of(a, column, self.tables[0])
         return difference(*series, column.measure)
+
+
+def _unreadable(cell: Cell) -> Iterator[str]:
+    try:
+        cell.frames()
+    except RecordError as error:
+        yield str(error)
 
 
 def _alone(child: Row) -> Row:

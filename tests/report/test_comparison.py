@@ -82,10 +82,13 @@ def test_other_frames_subjects_signatures_and_machines(runs, tmp_path):
     for cell in other.glob("cells/*"):
         if (cell / "frames.parquet").exists():
             change(cell, lambda r: {"metrics": r.metrics | {"ssim": _resigned(r.metrics["ssim"])}})
+    (other / "cells" / "talkinggaussian--ada--quick--s0" / "frames.parquet").write_bytes(b"no parquet")
     found = compare_runs(runs[0], other)
     notes = " ".join(found.notes)
     assert "degstalk--ada--quick--s0: compared on 40 frames, of 50 in A and 40 in B" in notes
     assert "er-nerf--ada--quick--s0: not compared, since its subject's folder differs" in notes
+    assert "talkinggaussian--ada--quick--s0/frames.parquet can't be read" in notes
+    assert row(found, "talkinggaussian").deltas["psnr"].reason == "no per-frame values"
     assert "ssim full: not compared, since A measured SSIM|" in notes
     assert "ssim" not in {column.key for column in found.columns}
     cells = {child.title: child for child in row(found, "mean-frame").children}
