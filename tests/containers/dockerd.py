@@ -19,6 +19,8 @@ import pytest
 from bench.containers import owner
 
 BASE = "talkbench-test/busybox:1"
+_OURS = f"BENCH_TEST_SESSION={os.getpid()}"
+"""Stands in the environment of every process that these tests start: others may test beside us."""
 _PATIENCE = 60.0
 
 
@@ -35,6 +37,7 @@ def running() -> Iterator[Any]:
     host = f"unix://{root}/docker.sock"
     with pytest.MonkeyPatch.context() as patch, (root / "log").open("wb") as log:
         patch.setenv("DOCKER_HOST", host)
+        patch.setenv(*_OURS.split("="))
         daemon = subprocess.Popen(_daemon(root, host), stdout=log, stderr=log, start_new_session=True)
         try:
             client = _reached(docker, daemon, root / "log")
@@ -59,7 +62,8 @@ def marked_processes() -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if f"{owner.VARIABLE}=".encode() in path.read_bytes():
+            environment = path.read_bytes()
+            if f"{owner.VARIABLE}=".encode() in environment and _OURS.encode() in environment:
                 found.append(path.parent.name)
         except OSError:
             continue  # gone, or not ours
