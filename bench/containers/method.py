@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import threads, weights
+from bench import formats, threads, weights
 from bench.containers import commands, engine, image, inputs, outputs
 from bench.containers.container import ContainerProcess
 from bench.containers.find import Found
@@ -23,6 +23,7 @@ from bench.containers.step import Confinement, Step
 from bench.containers.watch import Process, supervise
 from bench.contract import Conditioning, Progress, TrainTask
 from bench.errors import AbsentError
+from bench.formats.export import lacks
 from bench.paths import write_text
 from bench.records import Backend
 from bench.subject import Subject
@@ -49,7 +50,7 @@ class Program:
         """Raise unless this machine has what the program needs.
 
         Raises:
-            AbsentError: no engine, image, GPU or licensed file; the message has the remedy.
+            AbsentError: no engine, image or GPU; the message has the remedy.
         """
         if self.spec.image is None:
             return
@@ -58,10 +59,17 @@ class Program:
                 f"{self.label} needs an NVIDIA GPU that torch can use: this machine has none, so run it where one is"
             )
         image.require(engine.connect(), self.found, self.label)
-        for name in self.spec.inputs.weights:
-            entry = weights.get(name)
-            if entry.state() not in ("present", "unchecked"):
-                raise AbsentError(f"{self.label} needs {name} ({entry.licence}): {entry.remedy()}")
+
+    def lacking(self, subject: Subject) -> list[str]:
+        """What of the subject's files and of licensed ones isn't here, each with its remedy."""
+        layout = [formats.get(self.spec.inputs.layout)] if self.whole else []
+        missing = [lack for one in layout for lack in lacks(subject, one) if lack.needed]
+        entries = map(weights.get, self.spec.inputs.weights)
+        return [f"{subject.name} has no {lack.files}: {lack.why}" for lack in missing] + [
+            f"{entry.name} ({entry.licence}) isn't here: {entry.remedy()}"
+            for entry in entries
+            if entry.state() not in ("present", "unchecked")
+        ]
 
     def libraries(self, device: str) -> dict[str, str]:
         """The image or command, and whose code it is."""

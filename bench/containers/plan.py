@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import formats, threads, weights
+from bench import threads
 from bench.containers import commands, engine, image
 from bench.containers.method import PREFIX, Program, gpus
 from bench.containers.spec import TALKBENCH
 from bench.containers.step import Confinement, Step
-from bench.formats.export import lacks
 from bench.subject import Subject
 
 
@@ -72,7 +71,7 @@ def plan(
     licence = f"{spec.upstream} at {spec.commit}, " if spec.upstream else ""
     return ProgramPlan(
         program.label, spec.notice, f"{licence}licence {spec.licence}", _inputs(program, load), tuple(told),
-        _output(program, len(subject.test_ids)), tuple(_lacking(program, subject)),
+        _output(program, len(subject.test_ids)), tuple(program.lacking(subject)),
     )  # fmt: skip
 
 
@@ -115,15 +114,3 @@ def _output(program: Program, count: int) -> str:
     render, limits = program.spec.render, program.spec.limits
     brand = "lossy, so that the numbers say src:…" if render.lossy else "lossless"
     return f"{count} frames, {render.output}, {brand}; each step at most {limits.hours:g} h and {limits.disk / 2**30:g} GiB"
-
-
-def _lacking(program: Program, subject: Subject) -> list[str]:
-    found = []
-    if program.whole:
-        missing = lacks(subject, formats.get(program.spec.inputs.layout))
-        found += [f"{subject.name} has no {lack.files}: {lack.why}" for lack in missing if lack.needed]
-    for name in program.spec.inputs.weights:
-        entry = weights.get(name)
-        if not entry.path.is_file():
-            found.append(f"{name} ({entry.licence}): {entry.remedy()}")
-    return found

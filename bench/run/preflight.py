@@ -129,11 +129,14 @@ def require_programs(jobs: Iterable[Job]) -> None:
     """Raise unless this machine has what the programs among the cells need (plugins bring their own).
 
     Raises:
-        AbsentError: no container engine, image, GPU or licensed file.
+        AbsentError: no container engine, image, GPU or licensed file, or a subject lacks what a program reads.
     """
-    devices = {(job.cell.method, job.cell.backend): job.device for job in jobs if job.cell.backend != "native"}
-    for (name, backend), device in devices.items():
-        registry.program(name, backend).require(device)
+    for job in jobs:
+        if job.cell.backend != "native":
+            program = registry.program(job.cell.method, job.cell.backend)
+            program.require(job.device)
+            if lacking := program.lacking(Subject(job.subject_root)):
+                raise AbsentError(f"{program.label}: {'; '.join(lacking)}")
 
 
 def standing(job: Job) -> Standing:

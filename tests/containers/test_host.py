@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import FAST, bench_json
+from harness import FAST, bench, bench_json
 from PIL import Image
 
 from bench.containers.find import Found
@@ -153,6 +153,20 @@ def test_some_frames_can_be_rendered_alone(tmp_path: Path, toy_subject: Subject)
     frames = list(program.load(tmp_path / "checkpoint", "cpu").render(_given(program, toy_subject, some)))
     for number, frame in zip(some, frames, strict=True):
         assert np.array_equal(frame, toy_subject.frame(number).image)
+
+
+def test_a_subject_that_lacks_what_the_program_reads_stops_the_run(
+    tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    program = _program(tmp_path, more='[inputs]\nlayout = "er-nerf"')
+    monkeypatch.setenv("BENCH_METHODS", str(program.found.path))
+    arguments = ("--methods", "program@command", "--subjects", toy_folder, "--out", tmp_path / "run", *FAST)
+    (plan,) = bench_json("run", *arguments, "--dry-run")["programs"]
+    assert plan["lacking"][0].startswith("toy has no aud_ds.npy")
+    result = bench("run", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: program@command: toy has no aud_ds.npy")
+    assert not (tmp_path / "run").exists()
 
 
 def test_lossy_files_must_be_declared(tmp_path: Path, toy_subject: Subject):
