@@ -1,6 +1,6 @@
 """A run in one file, for whoever wants to check it elsewhere: ``bench export`` packs, ``bench import`` unpacks and proves.
 
-The archive is a zip with the run folder's files and a manifest of their hashes, :data:`MANIFEST`. Unpacking trusts nothing: names
+The archive is a zip with the run folder's files but the report, which `bench report` writes again, and a manifest of their hashes, :data:`MANIFEST`. Unpacking trusts nothing: names
 that lead out of the folder, links, files that the manifest doesn't know, and sizes beyond those it states are refused before
 anything is written; a wrong hash leaves nothing behind. Subjects are not packed: `bench verify` recomputes scores where the
 subject is at hand.
@@ -26,6 +26,7 @@ from bench.run.layout import RunFolder
 
 MANIFEST = "talkbench.json"
 _LARGEST_MANIFEST = 256 << 20
+_REPORT = "report"
 _BLOCK = 1 << 20
 _PACKED = frozenset({".mkv", ".mp4", ".jpg", ".png", ".parquet", ".safetensors", ".gz", ".webm"})
 """Endings of files that don't get smaller."""
@@ -109,11 +110,11 @@ def unpack(archive: Path, run: Path | None = None, tell: Tell = lambda done, tot
 
 
 def _files(run: Path) -> dict[str, Path]:
-    """All files but hidden ones, by path in the run folder, in order."""
+    """All files but hidden ones and the report, by path in the run folder, in order."""
     found = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run)
-        if any(part.startswith(".") for part in name.parts):
+        if name.parts[0] == _REPORT or any(part.startswith(".") for part in name.parts):
             continue
         if path.is_symlink():
             raise DataError(f"{path} is a link: put the file itself there")

@@ -144,7 +144,7 @@ class TestCommand:
     def bench(self, toy_folder, tmp_path, monkeypatch):
         looks = Looks()
         real = registry.get
-        monkeypatch.setattr(registry, "get", lambda name, variant="": looks if name == "looks" else real(name, variant))
+        monkeypatch.setattr(registry, "get", lambda name, *more: looks if name == "looks" else real(name, *more))
         self.checkpoint = tmp_path / "mine"
         self.checkpoint.mkdir()
 

@@ -158,6 +158,7 @@ def _share_within_a_frame(tab):
     return np.mean(np.array(tab.evaluate("window.spread")) <= 1)
 
 
+@pytest.mark.slow  # in time it is only on a machine that has nothing else to do
 def test_players_stay_within_a_frame_of_each_other(opened):
     # Videos tell their time unsteadily, and a busy machine holds one of them back: hence not all samples, nor the first try.
     shares = []
