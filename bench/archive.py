@@ -1,9 +1,10 @@
 """A run in one file, for whoever wants to check it elsewhere: ``bench export`` packs, ``bench import`` unpacks and proves.
 
-The archive is a zip with the run folder's files but the report, which `bench report` writes again, and a manifest of their hashes, :data:`MANIFEST`. Unpacking trusts nothing: names
-that lead out of the folder, links, files that the manifest doesn't know, and sizes beyond those it states are refused before
-anything is written; a wrong hash leaves nothing behind. Subjects are not packed: `bench verify` recomputes scores where the
-subject is at hand.
+The archive is a zip with the run folder's files and a manifest of their hashes, :data:`MANIFEST`. Not packed: the report, which
+`bench report` writes again, and subjects; `bench verify` recomputes scores where the subject is at hand.
+
+Unpacking trusts nothing: names that lead out of the folder, links, files that the manifest doesn't know, and sizes beyond those it
+states are refused before anything is written; a wrong hash leaves nothing behind.
 """
 
 from __future__ import annotations
