@@ -17,7 +17,7 @@ from bench.containers.spec import read
 from bench.subject import Subject
 
 HERE = Path(__file__).parent / "tint"
-TINT, NATIVE = "tint@docker--toy--quick--s0", "mean-frame--toy--quick--s0"
+TINT = "tint@docker--toy--quick--s0"
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +38,14 @@ def run(tint: Found, toy_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     out = tmp_path_factory.mktemp("tint") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_METHODS", str(HERE))
-        document = bench_json(
-            "run", "--methods", "mean-frame,tint@docker", "--subjects", toy_folder, "--out", out, *FAST
-        )
+        document = bench_json("run", "--methods", "degstalk,tint@docker", "--subjects", toy_folder, "--out", out, *FAST)
     assert [cell["status"] for cell in document["cells"]] == ["ok", "ok"]
     return out
 
 
 def test_native_and_container_stand_in_one_table_and_one_report(run: Path):
     table = bench("report", run, "--table", "md").stdout
-    assert "mean-frame" in table
+    assert "degstalk" in table
     assert "tint@docker" in table
     page = (run / "report/index.html").read_text()
     assert "tint@docker" in page
