@@ -1,4 +1,4 @@
-"""``bench methods``: what is installed and what each method sees."""
+"""``bench methods``: what there is and what each method sees; further verbs are modules of their own."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import click
 from rich.table import Table
 
 from bench import registry
-from bench.cli.group import LazyGroup
+from bench.cli.group import LazyGroup, Verb
 from bench.cli.output import JSON, console, emit
 from bench.contract import MethodInfo
 from bench.errors import BenchError
 from bench.seeable import SEEABLE
 
+_VERBS = {
+    "new": Verb("bench.cli.methods_new", "Write a new method that runs as it stands."),
+    "check": Verb("bench.cli.methods_check", "Does a method keep the contract?"),
+    "build": Verb("bench.cli.methods_build", "Build the image of a method that is a container."),
+    "shell": Verb("bench.cli.methods_shell", "Open a shell in such an image."),
+}
 
-@click.command("methods", cls=LazyGroup, verbs={})
+
+@click.command("methods", cls=LazyGroup, verbs=_VERBS)
 def command() -> None:
-    """Methods that are installed (entry-point group bench.methods)."""
+    """Methods: plugins (entry-point group bench.methods) and programs (docs/docker.md)."""
 
 
 @command.command("list")
@@ -36,11 +43,11 @@ def list_methods(as_json: bool) -> None:
 @click.argument("name")
 @JSON
 def info(name: str, as_json: bool) -> None:
-    """Show a method or a variant of it (NAME[-E]): paper, licence, presets, what it sees of a test frame."""
+    """Show a method, a variant of it (NAME[-E]) or a program (NAME@official): paper, licence, presets, what it sees of a test frame."""
     from bench.run.plan import parse_choice
 
     choice = parse_choice(name)
-    found = registry.get(choice.name, choice.variant).info
+    found = registry.get(choice.name, choice.variant, choice.backend).info
     if as_json:
         emit(as_row(found))
         return
@@ -77,14 +84,16 @@ def as_row(found: MethodInfo) -> dict[str, Any]:
 
 
 def method_rows() -> list[dict[str, Any]]:
-    """Every installed method; one that can't be loaded has only ``name`` and ``error``."""
+    """Every method; one that can't be loaded has only ``name`` and ``error``. A program is called NAME@BACKEND."""
     rows = []
     for name in registry.names():
         try:
             rows.append(as_row(registry.get(name).info))
         except BenchError as error:
             rows.append({"name": name, "error": str(error)})
-    return rows
+    programs, broken = registry.programs()
+    rows += [as_row(one.info) | {"name": one.label} for one in programs]
+    return rows + [{"name": "?", "error": str(error)} for error in broken]
 
 
 def methods_table(rows: list[dict[str, Any]]) -> Table:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from bench.contract import Conditioning, MethodInfo, TrainTask
+from bench.errors import RecordError
 from bench.paths import atomic_file
 
 _FILE = "mean.safetensors"
@@ -39,8 +41,16 @@ class MeanFrame:
             save_file({"mean": mean}, path)
 
     def load(self, checkpoint: Path, device: str) -> _Still:
-        """Read the mean frame."""
-        return _Still(load_file(checkpoint / _FILE)["mean"])
+        """Read the mean frame.
+
+        Raises:
+            RecordError: it isn't there, or damaged.
+        """
+        path = checkpoint / _FILE
+        try:
+            return _Still(load_file(path)["mean"])
+        except (OSError, KeyError, SafetensorError) as error:
+            raise RecordError(f"{path} is not a finished checkpoint ({error}); train again") from error
 
 
 class _Still:

@@ -1,0 +1,38 @@
+"""``bench methods shell``: look into the image of a method that is a container."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+
+import click
+
+
+@click.command("shell")
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Print the command, start nothing.")
+def command(name: str, dry_run: bool) -> None:
+    """Open a shell in the image of NAME (such as er-nerf@official), confined as its runs are."""
+    from bench import registry, system, threads
+    from bench.containers import engine, image
+    from bench.containers.method import gpus
+    from bench.containers.step import Confinement
+    from bench.errors import UsageError
+    from bench.run.plan import parse_choice
+
+    choice = parse_choice(name)
+    if choice.backend not in ("official", "docker"):
+        raise UsageError(f"{name} is no container: name one, such as {choice.name}@official")
+    found = registry.program(choice.name, choice.backend).found
+    assert found.spec.image is not None
+    device = "cuda" if found.spec.image.gpu and system.gpu_name() else "cpu"
+    confinement = Confinement.of(found.spec.image, "{}:{}".format(*engine.user()), threads.allowed(), gpus(device))
+    words = ["docker", "run", "--rm", "-it", *confinement.arguments(), "--entrypoint=sh", image.tag(found)]
+    click.echo(shlex.join(words), err=not dry_run)
+    if dry_run:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("a shell needs a terminal: start it from one, or use --dry-run")
+    image.require(engine.connect(), found, name)
+    sys.exit(subprocess.call(words))
