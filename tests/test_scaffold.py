@@ -40,7 +40,7 @@ def test_a_program_is_one_short_toml(tmp_path: Path) -> None:
         assert "$$" not in (tmp_path / "mine" / script).read_text()
 
 
-@pytest.mark.parametrize("name", ["My", "a b", "../x", "-a", "a--b", "", "degstalk"])
+@pytest.mark.parametrize("name", ["My", "a b", "../x", "-a", "a--b", "", "3d-gs", "degstalk", "json", "torch"])
 def test_a_name_that_can_not_be_or_is_taken(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         scaffold.create(name, tmp_path / "mine", container=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -18,21 +19,25 @@ def command(name: str, dry_run: bool) -> None:
     from bench.containers import engine, image
     from bench.containers.method import gpus
     from bench.containers.step import Confinement
-    from bench.errors import UsageError
+    from bench.errors import AbsentError, UsageError
     from bench.run.plan import parse_choice
 
     choice = parse_choice(name)
     if choice.backend not in ("official", "docker"):
         raise UsageError(f"{name} is no container: name one, such as {choice.name}@official")
+    if not dry_run and not sys.stdin.isatty():
+        raise UsageError("a shell needs a terminal: start it from one, or use --dry-run")
+    if not dry_run and not shutil.which("docker"):
+        raise AbsentError("a shell needs the docker command, which isn't here: install Docker's command line")
     found = registry.program(choice.name, choice.backend).found
     assert found.spec.image is not None
     device = "cuda" if found.spec.image.gpu and system.gpu_name() else "cpu"
-    confinement = Confinement.of(found.spec.image, "{}:{}".format(*engine.user()), threads.allowed(), gpus(device))
+    client = None if dry_run else engine.connect()
+    user = engine.user(client is not None and engine.rootless(client))
+    confinement = Confinement.of(found.spec.image, "{}:{}".format(*user), threads.allowed(), gpus(device))
     words = ["docker", "run", "--rm", "-it", *confinement.arguments(), "--entrypoint=sh", image.tag(found)]
     click.echo(shlex.join(words), err=not dry_run)
-    if dry_run:
+    if client is None:
         return
-    if not sys.stdin.isatty():
-        raise UsageError("a shell needs a terminal: start it from one, or use --dry-run")
-    image.require(engine.connect(), found, name)
+    image.require(client, found, name)
     sys.exit(subprocess.call(words))

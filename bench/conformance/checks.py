@@ -84,6 +84,8 @@ def _runs(trial: Trial) -> str:
 
 def _deterministic(trial: Trial) -> str:
     again, first = trial.finish(trial.job("second")), trial.first
+    if again.status != "ok":
+        raise Failed(f"the first run went well, the second failed: {again.error}")
     for part in ("checkpoint", "frames"):
         if again.provenance.get(part) != first.provenance.get(part):
             raise Failed(
