@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -121,6 +122,37 @@ def test_the_folder_is_that_of_the_spec(name: str, subject: Subject, tmp_path: P
     _golden(f"{name}.folder.txt", "\n".join([*counts, *some]) + "\n")
     text = "".join(path.read_text() for path in (tmp_path / "data").glob("*_config.txt"))
     assert str(tmp_path) not in text, "a path of the host, which the container doesn't have"
+
+
+@pytest.mark.parametrize("name", ["degstalk", "talkinggaussian"])
+def test_loaders_that_write_into_their_folder_get_a_copy(name: str) -> None:
+    """§2 of both specs: ``points3d.ply`` is written at every start."""
+    program = _program(name)
+    places = commands.Places(Path("/host/data"), Path("/host/out"))
+    for stage in program.spec.train:
+        step = commands.training(program.spec, stage, places, "quick", 0, "cuda")
+        assert [mount.writable for mount in step.mounts if mount.target == program.spec.inputs.at] == [True]
+
+
+@pytest.mark.parametrize("name", ["ad-nerf", "degstalk", "talkinggaussian"])
+def test_every_preset_saves_what_the_next_stage_opens(name: str) -> None:
+    """They save at whole multiples of 10 000 iterations only (§4 and §8; §5 of AD-NeRF's); 10 000 itself stops the face stage."""
+    for preset in _program(name).info.presets:
+        values = dict(_program(name).spec.variables(preset))
+        unsmoothed = int(values.pop("unsmoothed", 0))
+        for count in map(int, values.values()):
+            assert count % 10_000 == 0
+            assert count > max(unsmoothed, 10_000)
+
+
+@pytest.mark.parametrize("name", ["er-nerf", "synctalk"])
+def test_the_lips_stage_has_epochs_left(name: str) -> None:
+    """§5: a stage ends after ceil(iterations / training frames) epochs, those of the stage before included."""
+    for preset in _program(name).info.presets:
+        values = {key: int(count) for key, count in _program(name).spec.variables(preset).items()}
+        assert all(
+            math.ceil(values["lips"] / frames) > math.ceil(values["head"] / frames) for frames in range(1, 10_001)
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
