@@ -26,18 +26,21 @@ def command(name: str, subject: str, preset: str, as_json: bool) -> None:
     """
     from rich.markup import escape
 
-    from bench import catalogue, registry
+    from bench import catalogue, registry, system
     from bench.conformance import run
     from bench.conformance.trial import Trial
     from bench.run.plan import parse_choice
 
     choice = parse_choice(name)
     method = registry.get(choice.name, choice.variant, choice.backend)
+    device = "cpu"
     if choice.backend != "native":
-        registry.program(choice.name, choice.backend).require("cpu")
+        program = registry.program(choice.name, choice.backend)
+        device = system.pick_device("auto") if program.spec.image and program.spec.image.gpu else "cpu"
+        program.require(device)
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
-        for outcome in run(Trial(name, method, catalogue.resolve(subject), preset, Path(folder))):
+        for outcome in run(Trial(name, method, catalogue.resolve(subject), preset, Path(folder), device)):
             outcomes.append(outcome)
             if not as_json:
                 console().print(

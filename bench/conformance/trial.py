@@ -38,9 +38,12 @@ class _Quiet:
 class Trial:
     """A method on trial."""
 
-    def __init__(self, label: str, method: Method, subject: Subject, preset: str, folder: Path) -> None:
+    def __init__(
+        self, label: str, method: Method, subject: Subject, preset: str, folder: Path, device: str = "cpu"
+    ) -> None:
         """``folder``: where its runs go; ``label``: as on the command line."""
-        self.label, self.method, self.subject, self.preset, self.folder = label, method, subject, preset, folder
+        self.label, self.method, self.subject, self.preset = label, method, subject, preset
+        self.folder, self.device = folder, device
 
     @cached_property
     def first(self) -> Record:
@@ -50,7 +53,7 @@ class Trial:
     def job(self, name: str) -> Job:
         """A cell in a run folder of its own."""
         request = Request(
-            [self.label], [str(self.subject.root)], self.preset, metrics=("psnr",), references=False, device="cpu",
+            [self.label], [str(self.subject.root)], self.preset, metrics=("psnr",), references=False, device=self.device,
             out=self.folder / name,
         )  # fmt: skip
         prepared = prepare(request)

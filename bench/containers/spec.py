@@ -210,6 +210,11 @@ class Spec(_Table):
         assert where is not None  # _consistent
         return where
 
+    @property
+    def seeded(self) -> bool:
+        """Whether another seed makes another training."""
+        return any("{seed}" in stage.run for stage in self.train)
+
     def backend(self, native: bool) -> Backend:
         """``command`` on the host; in a container ``official`` beside a native method of this name (``native``), else ``docker``."""
         return "command" if self.command else "official" if native else "docker"

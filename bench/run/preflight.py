@@ -104,6 +104,7 @@ def prepare(request: Request) -> Prepared:
     keys = cells(methods, subjects, request.preset, dict.fromkeys(request.seeds))
     if not keys:
         raise UsageError("nothing to run: name at least one method, one subject and one seed")
+    _check_seeds(keys)
     load, load_hash = _published(request.load, list(methods.values()), keys)
     name = default_name(keys, device, rules.id, *hashes.values(), *filter(None, [load_hash]))
     references = _references(request, list(subjects), keys)
@@ -196,6 +197,17 @@ def _subjects(names: Sequence[str]) -> dict[str, Subject]:
                 f"{other.root} and {subject.root} are both called {subject.name!r}: run them one after the other"
             )
     return found
+
+
+def _check_seeds(keys: Sequence[CellKey]) -> None:
+    """Several seeds of a program that takes none would be one training counted several times."""
+    for key in keys:
+        if (
+            key.backend != "native"
+            and key.seed != keys[0].seed
+            and not registry.program(key.method, key.backend).spec.seeded
+        ):
+            raise UsageError(f"{key.label} takes no seed (no {{seed}} in its training commands): run it with one seed")
 
 
 def _check_sizes(subject: Subject) -> None:

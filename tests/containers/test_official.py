@@ -239,3 +239,23 @@ def test_without_a_gpu_nothing_is_started(name: str, subject: Subject, tmp_path:
     assert f"{name}@official needs an NVIDIA GPU" in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_seeds_are_refused_where_none_is_taken(name: str, subject: Subject, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    arguments = [
+        "run",
+        "--methods",
+        f"{name}@official",
+        "--subjects",
+        str(subject.root),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    result = CliRunner().invoke(main, [*arguments, "--dry-run", "--no-references", "--seeds", "0,1"])
+    seeded = name in ("er-nerf", "synctalk")
+    assert _program(name).spec.seeded == seeded
+    assert result.exit_code == (0 if seeded else 2), result.output
+    assert seeded or "takes no seed" in result.stderr
