@@ -250,7 +250,7 @@ def test_the_coefficients_step_bridges_lost_faces(tmp_path: Path, monkeypatch: p
     table = np.tile(np.linspace(0, 0.4, 100, dtype=np.float32)[:, None], (1, 52))
     table[50] = np.nan
     monkeypatch.setattr(coefficients, "choose", lambda options: coefficients.Source("arkit", tmp_path / "x.task"))
-    monkeypatch.setattr(blendshapes, "detect", lambda *_: (table, np.isfinite(table).all(1)))
+    monkeypatch.setattr(blendshapes, "detect", lambda *_: (table.copy(), np.isfinite(table).all(1)))
     work = job(tmp_path, 100)
     (tmp_path / "ori_imgs").mkdir()
     Image.new("RGB", (64, 64)).save(tmp_path / "ori_imgs/0.jpg")
