@@ -37,10 +37,12 @@ def execute(
     """See :func:`bench.run.executor.execute`; ``parallel`` bounds a cluster that is started here, not one that is there already."""
     import ray
     from ray.util.queue import Queue
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     del lock  # this process holds it; machines have one a cell
     with _cluster(parallel * threads):
-        events = Queue(actor_options={"num_cpus": 0})
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # it isn't lost with another machine
         gpus = 1 if jobs and jobs[0].device == "cuda" else 0
         task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES)(_cell)
         refs = {task.remote(order(job, threads, limit, offline), events, place): job for place, job in enumerate(jobs)}
