@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bench.cli.containers import container
 from bench.cli.output import JSON, emit
 
 
@@ -13,15 +14,9 @@ from bench.cli.output import JSON, emit
 @JSON
 def command(name: str, again: bool, as_json: bool) -> None:
     """Build the image of NAME (such as er-nerf@official), if it isn't there."""
-    from bench import registry
     from bench.containers import engine, image
-    from bench.errors import UsageError
-    from bench.run.plan import parse_choice
 
-    choice = parse_choice(name)
-    if choice.backend not in ("official", "docker"):
-        raise UsageError(f"{name} is no container: name one, such as {choice.name}@official")
-    found = registry.program(choice.name, choice.backend).found
+    found = container(name)
     if found.spec.notice:
         click.echo(f"notice: {found.spec.notice}", err=True)
     tag = image.build(engine.connect(), found, lambda line: click.echo(line, err=True), again=again)

@@ -9,27 +9,25 @@ import sys
 
 import click
 
+from bench.cli.containers import container
+
 
 @click.command("shell")
 @click.argument("name")
 @click.option("--dry-run", is_flag=True, help="Print the command, start nothing.")
 def command(name: str, dry_run: bool) -> None:
     """Open a shell in the image of NAME (such as er-nerf@official), confined as its runs are."""
-    from bench import registry, system, threads
+    from bench import system, threads
     from bench.containers import engine, image
     from bench.containers.method import gpus
     from bench.containers.step import Confinement
     from bench.errors import AbsentError, UsageError
-    from bench.run.plan import parse_choice
 
-    choice = parse_choice(name)
-    if choice.backend not in ("official", "docker"):
-        raise UsageError(f"{name} is no container: name one, such as {choice.name}@official")
+    found = container(name)
     if not dry_run and not sys.stdin.isatty():
         raise UsageError("a shell needs a terminal: start it from one, or use --dry-run")
     if not dry_run and not shutil.which("docker"):
         raise AbsentError("a shell needs the docker command, which isn't here: install Docker's command line")
-    found = registry.program(choice.name, choice.backend).found
     assert found.spec.image is not None
     device = "cuda" if found.spec.image.gpu and system.gpu_name() else "cpu"
     client = None if dry_run else engine.connect()

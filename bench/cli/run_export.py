@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.output import JSON, emit
+from bench.cli.progress import counting
 
 if TYPE_CHECKING:
     from bench.archive import Packed
@@ -26,22 +25,9 @@ def command(run: Path, archive: Path, as_json: bool) -> None:
     """
     from bench.archive import pack
 
-    with bar(f"packing {run}") as tell:
+    with counting(f"packing {run}", in_bytes=True) as tell:
         packed = pack(run, archive, tell)
     told(packed, as_json)
-
-
-@contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar of bytes on stderr, only where someone is watching."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-
-    stderr = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def told(packed: Packed, as_json: bool) -> None:

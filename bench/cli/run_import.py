@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from bench.cli.output import JSON
-from bench.cli.run_export import bar, told
+from bench.cli.progress import counting
+from bench.cli.run_export import told
 
 
 @click.command("import")
@@ -21,6 +22,6 @@ def command(archive: Path, out: Path | None, as_json: bool) -> None:
     """
     from bench.archive import unpack
 
-    with bar(f"unpacking {archive}") as tell:
+    with counting(f"unpacking {archive}", in_bytes=True) as tell:
         packed = unpack(archive, out, tell)
     told(packed, as_json)

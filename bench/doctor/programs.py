@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from typing import Any
 
 from bench import registry, system, weights
 from bench.containers import engine as docker
@@ -47,17 +48,25 @@ def programs() -> list[Finding]:
     except BenchError as error:
         return [Finding("programs", "broken", str(error), "correct BENCH_METHODS")]
     found = [Finding("program", "broken", str(error), "correct the TOML") for error in broken]
-    return found + [_program(one) for one in every if one.spec.image]
+    client, no_engine = None, ""
+    try:
+        client = docker.connect()
+    except AbsentError as error:
+        no_engine = str(error)
+    return found + [_program(one, client, no_engine) for one in every if one.spec.image]
 
 
-def _program(one: Program) -> Finding:
+def _program(one: Program, client: Any, no_engine: str) -> Finding:
     about = one.spec.image
     assert about is not None
     lacks = [*_hardware(one), *_files(one)]
-    try:
-        image.require(docker.connect(), one.found, one.label)
-    except AbsentError as error:
-        lacks.append(("its image isn't here" if "isn't here" in str(error) else "no Docker engine", str(error)))
+    if no_engine:
+        lacks.append(("no Docker engine", no_engine))
+    else:
+        try:
+            image.require(client, one.found, one.label)
+        except AbsentError as error:
+            lacks.append(("its image isn't here", str(error)))
     detail = f"{one.spec.title}, CUDA {about.cuda}" if about.cuda else one.spec.title
     if not lacks:
         return Finding(f"program {one.label}", "ok", detail)

@@ -37,6 +37,16 @@ class Watcher(Protocol):
         """A cell is over, well or not."""
 
 
+def failed(job: Job, error: str, started: datetime, seconds: float = 0.0) -> Record:
+    """Write and return the record of a cell that left none of its own."""
+    record = Record(
+        cell=job.cell, status="failed", error=error, hardware=system.hardware(), versions=system.versions(),
+        provenance={"subject": job.subject_hash}, seconds=seconds, started=started.isoformat(timespec="seconds"),
+    )  # fmt: skip
+    records.save(job.folder.record, record)
+    return record
+
+
 class _Worker:
     """A running cell."""
 
@@ -87,13 +97,7 @@ class _Worker:
             except RecordError:
                 self.error = "the worker ended without a record: a method must not end the process"
         error = self.error or _cause_of_death(self.process.returncode)
-        record = Record(
-            cell=self.job.cell, status="failed", error=error, hardware=system.hardware(), versions=system.versions(),
-            provenance={"subject": self.job.subject_hash}, seconds=time.monotonic() - self.began,
-            started=self.started.isoformat(timespec="seconds"),
-        )  # fmt: skip
-        records.save(self.job.folder.record, record)
-        return record
+        return failed(self.job, error, self.started, time.monotonic() - self.began)
 
 
 _Message = tuple[_Worker, dict[str, Any] | None]

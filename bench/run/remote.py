@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import locks, records, system
+from bench import locks, records
 from bench.errors import RecordError
 from bench.records import CellKey, Record
-from bench.run.executor import execute
+from bench.run.executor import execute, failed
 from bench.run.layout import Job, RunFolder
 from bench.run.preflight import standing
 
@@ -70,12 +70,7 @@ def record_of(job: Job, lost: str) -> Record:
     try:
         return records.load_record(job.folder.record)
     except RecordError:
-        record = Record(
-            cell=job.cell, status="failed", error=lost, hardware=system.hardware(), versions=system.versions(),
-            provenance={"subject": job.subject_hash}, started=datetime.now(UTC).isoformat(timespec="seconds"),
-        )  # fmt: skip
-        records.save(job.folder.record, record)
-        return record
+        return failed(job, lost, datetime.now(UTC))
 
 
 class _Sender:

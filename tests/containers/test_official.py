@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
 from dockerfile_parse import DockerfileParser
+from harness import bench
 
 from bench import registry
-from bench.cli import main
 from bench.containers import commands, inputs
 from bench.containers.find import found
 from bench.containers.method import Program
@@ -197,20 +198,13 @@ def _check_run(command: str) -> None:
             assert "rm -rf /var/lib/apt/lists/*" in command
 
 
+def _run(name: str, subject: Subject, folder: Path, *more: str) -> Result:
+    return bench("run", "--methods", f"{name}@official", "--subjects", subject.root, "--out", folder / "run", *more)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_dry_run_prints_build_and_run(name: str, subject: Subject, tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
-    arguments = [
-        "run",
-        "--methods",
-        f"{name}@official",
-        "--subjects",
-        str(subject.root),
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    result = CliRunner().invoke(main, [*arguments, "--dry-run", "--no-references", "--json"])
+    result = _run(name, subject, tmp_path, "--dry-run", "--no-references", "--json")
     assert result.exit_code == 0, result.output
     (plan,) = json.loads(result.stdout)["programs"]
     steps = [command["step"] for command in plan["commands"]]
@@ -223,18 +217,7 @@ def test_a_dry_run_prints_build_and_run(name: str, subject: Subject, tmp_path: P
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_a_gpu_nothing_is_started(name: str, subject: Subject, tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
-    arguments = [
-        "run",
-        "--methods",
-        f"{name}@official",
-        "--subjects",
-        str(subject.root),
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    result = CliRunner().invoke(main, [*arguments, "--device", "cpu", "--no-references"])
+    result = _run(name, subject, tmp_path, "--device", "cpu", "--no-references")
     assert result.exit_code == 1
     assert f"{name}@official needs an NVIDIA GPU" in result.stderr
     assert result.stderr.count("\n") == 1
@@ -243,18 +226,7 @@ def test_without_a_gpu_nothing_is_started(name: str, subject: Subject, tmp_path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_several_seeds_are_refused_where_none_is_taken(name: str, subject: Subject, tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
-    arguments = [
-        "run",
-        "--methods",
-        f"{name}@official",
-        "--subjects",
-        str(subject.root),
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    result = CliRunner().invoke(main, [*arguments, "--dry-run", "--no-references", "--seeds", "0,1"])
+    result = _run(name, subject, tmp_path, "--dry-run", "--no-references", "--seeds", "0,1")
     seeded = name in ("er-nerf", "synctalk")
     assert _program(name).spec.seeded == seeded
     assert result.exit_code == (0 if seeded else 2), result.output
