@@ -196,8 +196,9 @@ def carry_out(methods: Sequence[str], options: Options) -> Finished | None:
 def _run(prepared: Prepared, options: Options, execute: Execute) -> list[Record]:
     from bench import system
     from bench.run.display import Display
-    from bench.run.preflight import require_programs, standing
+    from bench.run.preflight import require_programs
     from bench.run.session import run_cells
+    from bench.run.standing import standing
 
     jobs = options.jobs or system.parallel_cells(system.pick_device(options.device), len(prepared.jobs))
     training = len(prepared.jobs) - len(prepared.plan.references)
@@ -222,7 +223,7 @@ def _show_plan(prepared: Prepared, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from bench.run.preflight import standing
+    from bench.run.standing import standing
 
     states = [(job.cell, standing(job)) for job in prepared.jobs]
     programs = _program_plans(prepared)

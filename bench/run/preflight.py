@@ -16,7 +16,7 @@ from bench.contract import PRESETS, Method
 from bench.errors import AbsentError, DataError, RecordError, UsageError, unknown
 from bench.hashes import hash_folder
 from bench.landmarks import DETECTORS
-from bench.records import CellKey, Plan, Record
+from bench.records import CellKey, Plan
 from bench.run import tensorboard
 from bench.run.layout import CellFolder, Job, RunFolder
 from bench.run.plan import cells, chosen_methods, default_name, parse_choice
@@ -68,16 +68,6 @@ class Prepared:
     """What the user should know, such as a metric that will be absent."""
     offline: bool
     """Fetching was tried and failed: workers needn't try again."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a cell stands before the run."""
-
-    state: Literal["done", "new", "interrupted", "failed", "outdated", "corrupt"]
-    record: Record | None = None
-    """The finished record that will be kept; None: the cell is to be run."""
-    warning: str = ""
 
 
 def prepare(request: Request) -> Prepared:
@@ -138,27 +128,6 @@ def require_programs(jobs: Iterable[Job]) -> None:
             program.require(job.device)
             if lacking := program.lacking(Subject(job.subject_root)):
                 raise AbsentError(f"{program.label}: {'; '.join(lacking)}")
-
-
-def standing(job: Job) -> Standing:
-    """Whether the cell has a record that still holds: finished, readable, and of the same subject, metrics and detector."""
-    path = job.folder.record
-    if not path.exists():
-        return Standing("interrupted" if job.folder.job.exists() else "new")
-    try:
-        record = records.load_record(path)
-    except RecordError:
-        return Standing("corrupt", warning=f"{path} is corrupt, so the cell is run again")
-    if record.status == "failed":
-        return Standing("failed")
-    origin = (record.cell, record.provenance.get("subject"), record.provenance.get("loaded", ""))
-    if origin != (job.cell, job.subject_hash, job.load_hash):
-        return Standing("outdated", warning=f"{path} is of other files, so the cell is run again")
-    rules = protocol.get(job.protocol).id
-    kept = (record.provenance.get("detector"), record.provenance.get("protocol"))
-    if set(job.metrics) - record.metrics.keys() or kept != (job.detector, rules):
-        return Standing("outdated", warning=f"{path} was scored otherwise, so its frames are made and scored again")
-    return Standing("done", record)
 
 
 def _published(load: Path | None, methods: Sequence[Method], keys: Sequence[CellKey]) -> tuple[Path | None, str]:

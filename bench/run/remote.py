@@ -17,7 +17,7 @@ from bench.errors import RecordError
 from bench.records import CellKey, Record
 from bench.run.executor import execute, failed
 from bench.run.layout import Job, RunFolder
-from bench.run.preflight import standing
+from bench.run.standing import standing
 
 Tell = Callable[[dict[str, Any]], None]
 _LOST_NODES_DIE_IN = 60.0

@@ -14,7 +14,8 @@ from bench.records import Record
 from bench.run.executor import Watcher
 from bench.run.executors import Execute
 from bench.run.layout import Job, RunFolder
-from bench.run.preflight import Prepared, standing
+from bench.run.preflight import Prepared
+from bench.run.standing import standing
 
 _ORPHANS_DIE_IN = 5.0
 """Seconds in which the workers of a run that was just killed are gone, and with them its lock."""
