@@ -32,6 +32,10 @@ class Trained(BaseModel):
     seconds: dict[str, float]
     peak_memory_bytes: int
     profile: dict[str, StageProfile] = {}
+    halvings: int = 0
+    """How often the batch was halved, because memory ran out."""
+    code: str = ""
+    """Version of the method's code (:func:`bench.registry.code`) that finished the training; empty: an older version of talkbench's."""
 
 
 @dataclass(frozen=True)

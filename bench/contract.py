@@ -53,6 +53,8 @@ class MethodInfo:
     presets: tuple[Preset, ...] = PRESETS
     published: Mapping[str, float] = field(default_factory=dict)
     """Published head-reconstruction numbers: ``psnr``, ``lpips``, ``lmd``, ``ssim``, ``fps``, ``train_hours``."""
+    shrinks: frozenset[Preset] = frozenset()
+    """Presets that may be trained with a smaller batch where memory runs out (:attr:`TrainTask.halvings`); the record says so."""
     trains: bool = True
     """False for a method that has nothing to learn."""
     factors: Mapping[str, str] = field(default_factory=dict)
@@ -214,6 +216,8 @@ class TrainTask:
     seed: int
     device: str
     progress: Progress
+    halvings: int = 0
+    """How often the batch is to be halved, because memory ran out; 0 unless ``MethodInfo.shrinks`` has the preset."""
 
 
 @runtime_checkable

@@ -6,8 +6,11 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
-from bench.contract import Method, Varied
+from bench import isolated
+from bench.code_version import code_version
+from bench.contract import Method, MethodInfo, Varied
 from bench.errors import MethodError, UsageError, unknown
+from bench.hashes import hash_file
 from bench.records import Backend
 from bench.variants import parse_variant
 
@@ -61,6 +64,42 @@ def program(name: str, backend: Backend) -> Program:
     raise error
 
 
+def code(name: str, backend: Backend) -> str:
+    """Version of a method's code, without importing it: of its source, or of a program's TOML. Empty: it can't be found.
+
+    Raises:
+        UsageError: no such program.
+    """
+    if backend != "native":
+        return hash_file(program(name, backend).found.path)[:16]
+    return code_version(_entries()[name].module) if name in _entries() else ""
+
+
+def info(name: str, variant: str = "", backend: Backend = "native") -> MethodInfo:
+    """What a method says of itself, as the variant that is named. A stranger's plugin is asked in a process of its own.
+
+    Raises:
+        UsageError, MethodError: as :func:`get`.
+    """
+    if backend != "native" or _ours(name):
+        return get(name, variant, backend).info
+    _known(name)
+    plain = isolated.info(name)
+    chosen = str(parse_variant(variant, plain)) if variant else ""
+    return isolated.info(name, chosen) if chosen else plain
+
+
+def _ours(name: str) -> bool:
+    """Whether the method comes with talkbench."""
+    dist = _entries()[name].dist if name in _entries() else None
+    return dist is not None and dist.name == "talkbench"
+
+
+def _known(name: str) -> None:
+    if name not in _entries():
+        raise unknown("method", name, [*names(), *(one.label for one in programs()[0])])
+
+
 def get(name: str, variant: str = "", backend: Backend = "native") -> Method:
     """The method called ``name``, changed as ``variant`` says (:mod:`bench.variants`; empty: as it is). Plugins are imported.
 
@@ -72,8 +111,7 @@ def get(name: str, variant: str = "", backend: Backend = "native") -> Method:
         if variant:
             raise UsageError(f"{name}[{variant}]@{backend}: a program has no variants; use {name}@{backend}")
         return program(name, backend)
-    if name not in _entries():
-        raise unknown("method", name, [*names(), *(one.label for one in programs()[0])])
+    _known(name)
     entry = _entries()[name]
     try:
         method = entry.load()()
@@ -82,6 +120,10 @@ def get(name: str, variant: str = "", backend: Backend = "native") -> Method:
     if not isinstance(method, Method):
         raise MethodError(
             f"plugin {entry.value!r} of method {name!r} lacks info, train or load (see bench/contract.py)"
+        )
+    if not isinstance(method.info, MethodInfo):
+        raise MethodError(
+            f"plugin {entry.value!r} of method {name!r} has no MethodInfo for its info, but {type(method.info).__name__}"
         )
     if method.info.name != name:
         raise MethodError(f"plugin {entry.value!r} is registered as {name!r} but calls itself {method.info.name!r}")

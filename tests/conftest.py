@@ -17,7 +17,7 @@ from bench.subject import Subject
 os.environ.setdefault(
     "BENCH_CACHE", "off"
 )  # tests leave nothing in the user's cache; those of the cache have their own
-_PLUGINS = Path(__file__).parent / "plugins"
+_PLUGINS, _STRANGERS = Path(__file__).parent / "plugins", Path(__file__).parent / "strangers"
 _DATA = Path(__file__).resolve().parents[2] / "shared/data"
 
 
@@ -42,9 +42,19 @@ def own_toy(toy_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The methods of tests/plugins are installed, here and in child processes."""
-    path = os.pathsep.join(filter(None, (str(_PLUGINS), os.environ.get("PYTHONPATH"))))
+    yield from _installed(_PLUGINS, monkeypatch)
+
+
+@pytest.fixture
+def strangers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The methods of tests/strangers, which misbehave when they are imported, are installed."""
+    yield from _installed(_STRANGERS, monkeypatch)
+
+
+def _installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.setattr(sys, "path", [str(_PLUGINS), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     registry._entries.cache_clear()
     yield
     registry._entries.cache_clear()

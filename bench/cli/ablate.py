@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.cells import Options, carry_out, run_options
-from bench.cli.output import CommaList, console, emit, print_parts
+from bench.cli.cells import carry_out, leave
+from bench.cli.output import CommaList, console, emit, print_parts, together
+from bench.cli.run_options import Options, run_options
 
 if TYPE_CHECKING:
     from bench.cli.cells import Finished
+    from bench.report.ablation import Ablation
 
 
 @click.command("ablate")
@@ -32,10 +34,10 @@ def command(method: str, rows: list[str], **options: Any) -> None:
     """
     chosen = Options(**options)
     finished = carry_out(_methods(method, rows), chosen)
-    if finished is None:
+    if not finished:
         return
     _show(finished, method, chosen)
-    finished.leave()
+    leave(finished)
 
 
 def _methods(method: str, rows: list[str]) -> list[str]:
@@ -48,7 +50,7 @@ def _methods(method: str, rows: list[str]) -> list[str]:
     choice = parse_choice(method)
     if choice.variant:
         raise UsageError(f"{method}: name the method alone, and its variants with --rows={choice.variant}")
-    info = registry.get(choice.name, "", choice.backend).info
+    info = registry.info(choice.name, "", choice.backend)
     if not info.factors:
         raise UsageError(
             f"method {choice.name!r} declares no factors, so there is nothing to leave out: `bench methods info NAME` lists "
@@ -62,13 +64,18 @@ def _methods(method: str, rows: list[str]) -> list[str]:
     return [method, *(f"{choice.name}[{variant}]" for variant in variants if variant)]
 
 
-def _show(finished: Finished, method: str, chosen: Options) -> None:
+def _show(finished: list[Finished], method: str, chosen: Options) -> None:
     from bench.report.paper_text import ablation_rich, ablation_values
 
-    views = finished.overview.ablations
-    view = next(view for view in views if (view.method, view.preset) == (method.strip(), chosen.preset))
+    pairs = [(run, _view(run, method, chosen.preset)) for run in finished]
     if chosen.as_json:
-        emit(finished.document() | {"ablation": ablation_values(view)})
+        emit(together([run.document() | {"ablation": ablation_values(view)} for run, view in pairs]))
         return
-    print_parts(ablation_rich(view, console().width))
-    finished.show_cells()
+    for run, view in pairs:
+        print_parts(ablation_rich(view, console().width))
+        run.show_cells()
+
+
+def _view(finished: Finished, method: str, preset: str) -> Ablation:
+    views = finished.overview.ablations
+    return next(view for view in views if (view.method, view.preset) == (method.strip(), preset))

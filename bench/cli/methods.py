@@ -47,7 +47,7 @@ def info(name: str, as_json: bool) -> None:
     from bench.run.plan import parse_choice
 
     choice = parse_choice(name)
-    found = registry.get(choice.name, choice.variant, choice.backend).info
+    found = registry.info(choice.name, choice.variant, choice.backend)
     if as_json:
         emit(as_row(found))
         return
@@ -80,7 +80,11 @@ def info(name: str, as_json: bool) -> None:
 
 def as_row(found: MethodInfo) -> dict[str, Any]:
     """A method's description as JSON values."""
-    return asdict(found) | {"sees": sorted(found.sees), "presets": list(found.presets)}
+    return asdict(found) | {
+        "sees": sorted(found.sees),
+        "shrinks": sorted(found.shrinks),
+        "presets": list(found.presets),
+    }
 
 
 def method_rows() -> list[dict[str, Any]]:
@@ -88,7 +92,7 @@ def method_rows() -> list[dict[str, Any]]:
     rows = []
     for name in registry.names():
         try:
-            rows.append(as_row(registry.get(name).info))
+            rows.append(as_row(registry.info(name)))
         except BenchError as error:
             rows.append({"name": name, "error": str(error)})
     programs, broken = registry.programs()

@@ -61,11 +61,11 @@ def codecs() -> list[Finding]:
 
 
 def methods() -> list[Finding]:
-    """Every plugin, imported."""
+    """Every plugin, asked what it is."""
     names, broken = registry.names(), []
     for name in names:
         try:
-            registry.get(name)
+            registry.info(name)
         except BenchError as error:
             broken.append(Finding(f"method {name}", "broken", str(error), "mend or uninstall its package"))
     if not names:

@@ -62,7 +62,7 @@ def _own_key(name: str) -> str:
 def _own_entry(name: str) -> str:
     """What an installed method states of its paper."""
     try:
-        info = registry.get(name).info if name in registry.names() else None
+        info = registry.info(name) if name in registry.names() else None
     except BenchError:
         return ""
     if info is None or not info.paper:

@@ -133,7 +133,7 @@ def _notes(method: str, ours: Mapping[str, Row], rows: Sequence[DeltaRow]) -> It
 def _meanings(method: str, variants: Mapping[str, Row]) -> Iterator[tuple[str, str]]:
     """What the variants' keys mean, as the method says it, where it is installed."""
     try:
-        info = registry.get(method).info if method in registry.names() else None
+        info = registry.info(method) if method in registry.names() else None
     except BenchError:
         return
     used = {key for variant in variants for key in variant.split("-")}

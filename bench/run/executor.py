@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Protocol
 
 from bench import records, system
@@ -63,8 +65,9 @@ class _Worker:
             # -P: in a source checkout the current folder's packages, not compiled, would hide the installed ones.
             # The lock goes along: while an orphan is still dying, nobody else may work in this run folder.
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.run.worker", job.model_dump_json(), str(writer)],
+                [sys.executable, "-P", "-m", "bench.run.worker", job.model_dump_json(), str(writer), str(lock)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writer, lock), env=environment,
+                start_new_session=True,
             )  # fmt: skip
         os.close(writer)
         threading.Thread(target=self._listen, args=(reader, inbox), daemon=True).start()
@@ -75,6 +78,8 @@ class _Worker:
                 if line.endswith("\n"):  # a killed worker can leave half a line
                     inbox.put((self, json.loads(line)))
         self.process.wait()
+        with suppress(ProcessLookupError, PermissionError):  # what a method started and left
+            os.killpg(self.process.pid, signal.SIGKILL)
         inbox.put((self, None))
 
     def stop(self, error: str, number: int = signal.SIGTERM) -> None:
@@ -118,13 +123,15 @@ def execute(
         os.environ | system.worker_environment(threads, parallel) | ({"BENCH_OFFLINE": "1"} if offline else {})
     )
     inbox: queue.Queue[_Message] = queue.Queue()
-    waiting, running = list(jobs), set[_Worker]()
+    waiting, running = iter(jobs), set[_Worker]()
     try:
-        while waiting or running:
-            while waiting and len(running) < parallel:
-                worker = _Worker(waiting.pop(0), lock, environment, inbox)
+        while True:
+            for job in islice(waiting, parallel - len(running)):
+                worker = _Worker(job, lock, environment, inbox)
                 running.add(worker)
                 watcher.started(worker.job.cell)
+            if not running:
+                return
             _enforce(limit, running)
             try:
                 worker, event = inbox.get(timeout=_POLL)

@@ -75,6 +75,11 @@ class CellFolder:
         return self.root / "training.jsonl"
 
     @property
+    def halvings(self) -> Path:
+        """How often the batch was halved so far (:mod:`bench.run.memory`), while training lasts."""
+        return self.root / "halvings.json"
+
+    @property
     def training(self) -> Path:
         """The same as a table, once training is over."""
         return self.root / "training.csv"
@@ -95,9 +100,19 @@ class CellFolder:
         return self.root / "frames.mkv"
 
     @property
+    def rendered(self) -> Path:
+        """Proof of the frames (:class:`bench.run.proofs.Rendered`)."""
+        return self.root / "rendered.json"
+
+    @property
     def audit(self) -> Path:
         """Folder of the ground-truth audit."""
         return self.root / "audit"
+
+    @property
+    def audited(self) -> Path:
+        """Proof of the audit (:class:`bench.run.proofs.Proof`)."""
+        return self.root / "audited.json"
 
     @property
     def preview(self) -> Path:
@@ -128,6 +143,8 @@ class Job(BaseModel):
     """Whether to measure the parts of training steps (:mod:`bench.parts`). It is no reason to do a cell again."""
     log: Literal["", "tensorboard"] = ""
     """What else training is logged to. It is no reason either."""
+    code: str = ""
+    """Version of the method's code (:func:`bench.registry.code`): with another, what is trained is kept, and rendered again."""
     load: Path | None = None
     """A checkpoint folder to render instead of training."""
     load_hash: str = ""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from bench import registry
-from bench.contract import Method
-from bench.errors import UsageError, unknown
+from bench.contract import MethodInfo
+from bench.errors import MethodError, UsageError, unknown
 from bench.records import Backend, CellKey
 from bench.variants import parse_variant
 
@@ -42,17 +42,29 @@ def parse_choice(text: str) -> Choice:
     return Choice(match["name"], match["variant"] or "", backend)  # type: ignore[arg-type]  # just checked
 
 
-def chosen_methods(texts: Sequence[str], preset: str) -> dict[Choice, Method]:
-    """The methods asked for (``all``: every installed plugin), each imported and able to do ``preset``.
+@dataclass(frozen=True)
+class Chosen:
+    """A method that a run will use."""
+
+    choice: Choice
+    """With its variant's one name."""
+    info: MethodInfo | None
+    broken: str = ""
+    """Why it has no info: its plugin can't be used, so that its cells will fail."""
+
+
+def chosen_methods(texts: Sequence[str], preset: str) -> list[Chosen]:
+    """The methods asked for (``all``: every installed plugin), each able to do ``preset``, as far as it can be asked.
 
     Raises:
         UsageError: an unknown method, variant or preset, or nothing asked for.
-        MethodError: one is broken.
+        MethodError: a program's TOML is broken.
     """
     names = registry.names() if "all" in texts else texts
     if not names:
         raise UsageError("--methods is empty: name one or more, such as degstalk, or all")
-    return dict(_method(choice, preset) for choice in map(parse_choice, names))
+    chosen = (_method(choice, preset) for choice in map(parse_choice, names))
+    return list({one.choice: one for one in chosen}.values())
 
 
 def cells(choices: Iterable[Choice], subjects: Iterable[str], preset: str, seeds: Iterable[int]) -> list[CellKey]:
@@ -79,12 +91,15 @@ def default_name(keys: Sequence[CellKey], *ingredients: str) -> str:
     return f"{keys[0].preset}-{methods[:48]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _method(choice: Choice, preset: str) -> tuple[Choice, Method]:
-    """The method, and the choice with its variant's one name."""
-    variant = choice.variant
-    if choice.backend == "native":
-        variant = str(parse_variant(variant, registry.get(choice.name).info))
-    method = registry.get(choice.name, variant, choice.backend)
-    if preset not in method.info.presets:
-        raise unknown(f"preset of {choice.name}", preset, method.info.presets)
-    return replace(choice, variant=variant), method
+def _method(choice: Choice, preset: str) -> Chosen:
+    try:
+        info = registry.info(choice.name, choice.variant, choice.backend)
+        if choice.variant:
+            choice = replace(choice, variant=str(parse_variant(choice.variant, registry.info(choice.name))))
+    except MethodError as error:
+        if choice.backend != "native":
+            raise
+        return Chosen(choice, None, str(error))
+    if preset not in info.presets:
+        raise unknown(f"preset of {choice.name}", preset, info.presets)
+    return Chosen(choice, info)

@@ -12,14 +12,14 @@ from typing import Literal
 from PIL import Image
 
 from bench import catalogue, checkpoints, landmarks, metrics, protocol, records, registry, system, weights
-from bench.contract import PRESETS, Method
+from bench.contract import PRESETS
 from bench.errors import AbsentError, DataError, RecordError, UsageError, unknown
 from bench.hashes import hash_folder
 from bench.landmarks import DETECTORS
 from bench.records import CellKey, Plan
 from bench.run import tensorboard
 from bench.run.layout import CellFolder, Job, RunFolder
-from bench.run.plan import cells, chosen_methods, default_name, parse_choice
+from bench.run.plan import Chosen, cells, chosen_methods, default_name, parse_choice
 from bench.subject import Subject
 
 _CELL_BYTES = 200 * 2**20
@@ -84,18 +84,18 @@ def prepare(request: Request) -> Prepared:
     detector = request.detector or rules.detector
     if detector not in DETECTORS:
         raise unknown("landmark detector", detector, DETECTORS)
-    chosen = tuple(metrics.get(name).name for name in dict.fromkeys(request.metrics or rules.metrics))
+    scored = tuple(metrics.get(name).name for name in dict.fromkeys(request.metrics or rules.metrics))
     methods = chosen_methods(request.methods, request.preset)
     if request.log:
         tensorboard.require()
     device = system.pick_device(request.device)
     subjects = _subjects(request.subjects)
     hashes = {name: catalogue.subject_hash(subject) for name, subject in subjects.items()}
-    keys = cells(methods, subjects, request.preset, dict.fromkeys(request.seeds))
+    keys = cells([one.choice for one in methods], subjects, request.preset, dict.fromkeys(request.seeds))
     if not keys:
         raise UsageError("nothing to run: name at least one method, one subject and one seed")
     _check_seeds(keys)
-    load, load_hash = _published(request.load, list(methods.values()), keys)
+    load, load_hash = _published(request.load, methods[0], keys)
     name = default_name(keys, device, rules.id, *hashes.values(), *filter(None, [load_hash]))
     references = _references(request, list(subjects), keys)
     keys += references
@@ -103,16 +103,18 @@ def prepare(request: Request) -> Prepared:
     jobs = [
         Job(
             cell=key, run=run.root, subject_root=subjects[key.subject].root, subject_hash=hashes[key.subject], device=device,
-            metrics=chosen, detector=detector, protocol=request.protocol,
+            metrics=scored, detector=detector, protocol=request.protocol,
             profile=request.profile, log=request.log,
+            code=registry.code(key.method, key.backend),
             load=None if key in references else load, load_hash="" if key in references else load_hash,
         )
         for key in keys
     ]  # fmt: skip
     plan = _plan(run, keys, references, device, request)
     _check_disk(run.root, jobs, subjects)
-    missing = _missing_weights(chosen)
-    notes = missing + _missing_detector(chosen, detector)
+    missing = _missing_weights(scored)
+    broken = [f"{one.broken}: its cells will fail" for one in methods if one.broken]
+    notes = broken + missing + _missing_detector(scored, detector)
     return Prepared(run, plan, jobs, notes, offline=bool(missing))
 
 
@@ -130,7 +132,7 @@ def require_programs(jobs: Iterable[Job]) -> None:
                 raise AbsentError(f"{program.label}: {'; '.join(lacking)}")
 
 
-def _published(load: Path | None, methods: Sequence[Method], keys: Sequence[CellKey]) -> tuple[Path | None, str]:
+def _published(load: Path | None, method: Chosen, keys: Sequence[CellKey]) -> tuple[Path | None, str]:
     """The checkpoint folder to be rendered, and its hash."""
     if load is None:
         return None, ""
@@ -138,7 +140,7 @@ def _published(load: Path | None, methods: Sequence[Method], keys: Sequence[Cell
         raise UsageError(
             f"--load renders one checkpoint: name one method, one subject and one seed, not {len(keys)} cells"
         )
-    if not methods[0].info.trains:
+    if method.info and not method.info.trains:
         raise UsageError(f"--load: {keys[0].label} has nothing to train, so it has no checkpoints")
     inner = CellFolder(load)
     folder = (inner.checkpoint if inner.trained.exists() else load).absolute()
@@ -197,7 +199,7 @@ def _references(request: Request, subjects: list[str], asked: list[CellKey]) -> 
     """A cell of each reference for each subject, but those asked for anyway."""
     if not request.references:
         return []
-    methods = [name for name in REFERENCES if request.preset in registry.get(name).info.presets]
+    methods = [name for name in REFERENCES if request.preset in registry.info(name).presets]
     choices = [parse_choice(name) for name in methods]
     return [key for key in cells(choices, subjects, request.preset, request.seeds[:1]) if key not in asked]
 

@@ -1,4 +1,4 @@
-"""The process of one cell: ``python -m bench.run.worker JOB EVENTS`` (JSON of a Job, descriptor of a pipe).
+"""The process of one cell: ``python -m bench.run.worker JOB EVENTS LOCK`` (JSON of a Job, descriptors of a pipe and of the run's lock).
 
 Events go into the pipe as JSON lines, everything printed into the cell's log (the parent has redirected it). Standard
 input is a pipe from the parent: when it breaks, the parent is dead, however it died, and so this process ends, too.
@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 import warnings
+from functools import partial
 from typing import Any
 
 from bench.errors import BenchError, BenchWarning
@@ -28,8 +29,10 @@ def main() -> None:
     """Run the cell; exit code 1 after a ``failed`` event if it can't be done."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    job, pipe = Job.model_validate_json(sys.argv[1]), int(sys.argv[2])
-    os.set_inheritable(pipe, False)
+    job, pipe, lock = Job.model_validate_json(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    for descriptor in (pipe, lock):  # what a method starts, or forks, must hold neither
+        os.set_inheritable(descriptor, False)
+        os.register_at_fork(after_in_child=partial(os.close, descriptor))
     with os.fdopen(pipe, "w", encoding="utf-8", buffering=1) as events:
 
         def emit(event: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class RadianceMethod:
     def _train(self, task: TrainTask) -> None:
         torch.manual_seed(task.seed)
         schedule = self.schedules[task.preset]
+        schedule = replace(schedule, rays=schedule.rays >> task.halvings)
         data = TrainingData(task.subject, self.design, task.device)
         shape = Shape(data.audio_form, len(data.ids), schedule.grid_side)
         perceptual, lpips_state = PatchLoss.load(task.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from bench.contract import Conditioning, MethodInfo, TrainTask
 from bench.errors import BenchWarning, MethodError
 from bench.parts import part
 from bench.paths import write_text
+from bench.run.given import Given
 from bench.variants import Variant
 
 
@@ -193,6 +195,65 @@ class Peeks(Well):
 
     def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
         return (item.ground_truth for item in conditioning)
+
+
+class Killed(Well):
+    """Its process is killed once (``$T_KILL_MARK``) in the stage that ``$T_KILL`` names."""
+
+    info = info("t-killed")
+
+    def train(self, task: TrainTask) -> None:
+        task.progress.stage("only", 4)
+        for done in range(1, 5):
+            task.progress.step(done, {"loss": 1 / done})
+            if done == 2:
+                _die_once("train")
+        write_text(task.out / "model.json", "{}")
+
+    def load(self, checkpoint: Path, device: str) -> Any:
+        _die_once("load")
+        _patch_to_die("score", "bench.run.cell.rescore")
+        _patch_to_die("record", "bench.records.save")
+        return self
+
+    def render(self, conditioning: Sequence[Conditioning]) -> Iterator[Any]:
+        for place, frame in enumerate(super().render(conditioning)):
+            if place == 2:
+                _die_once("render" if isinstance(conditioning, Given) else "audit")
+            yield frame
+
+
+def _die_once(stage: str) -> None:
+    mark = Path(os.environ.get("T_KILL_MARK", os.devnull))
+    if os.environ.get("T_KILL") == stage and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _patch_to_die(stage: str, function: str) -> None:
+    """Let the harness's own ``function`` kill this process."""
+    if os.environ.get("T_KILL") == stage:
+        module, _, name = function.rpartition(".")
+        real = getattr(importlib.import_module(module), name)
+
+        def deadly(*args: Any, **kwargs: Any) -> Any:
+            _die_once(stage)
+            return real(*args, **kwargs)
+
+        setattr(importlib.import_module(module), name, deadly)
+
+
+class Memory(Well):
+    """Runs out of memory until its batch is halved ``$T_FITS`` times, which only ``quick`` allows."""
+
+    info = replace(info("t-memory"), shrinks=frozenset({"quick"}))
+
+    def train(self, task: TrainTask) -> None:
+        task.progress.stage("only", 1)
+        if task.halvings < int(os.environ.get("T_FITS", "0")):
+            raise MemoryError(f"batch 1/{2**task.halvings}")
+        task.progress.step(1)
+        write_text(task.out / "model.json", json.dumps(task.halvings))
 
 
 class Full(Well):

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 
 from bench.cli import main
 
-FAST = ("--metrics", "psnr,ssim", "--no-references")
+FAST = ("--metrics", "psnr,ssim", "--no-references", "--no-reuse")
+"""Runs side by side must not share their work where their results are compared."""
 _PATIENCE = 120.0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,7 @@ class AdNerf:
         title="AD-NeRF",
         summary="two radiance fields, head and torso, driven by sound; nothing of the test frame is shown",
         kind="NeRF",
+        shrinks=frozenset({"quick", "standard"}),
         sees=frozenset({"pose", "audio"}),
         canvas="own:plate",
         paper="AD-NeRF: Audio Driven Neural Radiance Fields for Talking Head Synthesis, ICCV 2021",
@@ -66,6 +67,9 @@ class AdNerf:
     def _train(self, task: TrainTask) -> None:
         torch.manual_seed(task.seed)
         schedule = self.schedules[task.preset]
+        schedule = replace(
+            schedule, head_rays=schedule.head_rays >> task.halvings, torso_rays=schedule.torso_rays >> task.halvings
+        )
         data = TrainingData(task.subject, schedule, task.device)
         channels = int(task.subject.audio_features.shape[2])
         head = HeadStage(data, schedule, channels, task.seed)

@@ -43,6 +43,7 @@ class ErNerf(RadianceMethod):
         title="ER-NeRF",
         summary="tri-plane radiance field; each region attends to sound and blink as it needs",
         kind="NeRF",
+        shrinks=frozenset({"quick", "standard"}),
         sees=DESIGN.sees,
         canvas=DESIGN.canvas_words,
         paper="Efficient Region-Aware Neural Radiance Fields for High-Fidelity Talking Portrait Synthesis, ICCV 2023",

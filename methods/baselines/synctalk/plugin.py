@@ -43,6 +43,7 @@ class SyncTalk(RadianceMethod):
         title="SyncTalk",
         summary="tri-plane radiance field; lips from sound, brows and lids from seven blendshapes",
         kind="NeRF",
+        shrinks=frozenset({"quick", "standard"}),
         sees=DESIGN.sees,
         canvas=DESIGN.canvas_words,
         paper="SyncTalk: The Devil is in the Synchronization for Talking Head Synthesis, CVPR 2024",

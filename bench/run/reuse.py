@@ -1,0 +1,92 @@
+"""Cells that another run beside this one has done already: taken over, not done twice.
+
+Two runs in one folder (``runs/`` by default) that ask for the same cell of the same files on the same device and machine share
+its work: training for sure, and what else still holds. Files are hard links where the file system has them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from bench import records
+from bench.errors import RecordError
+from bench.paths import atomic_folder
+from bench.records import Plan
+from bench.run.layout import CellFolder, Job, Origin, RunFolder
+
+_OWN = {"log.txt", "inspection", "tensorboard"}
+"""What isn't taken along: a log is appended to, the others are made on demand."""
+
+
+def take_over(jobs: Iterable[Job], plan: Plan) -> Mapping[str, int]:
+    """Give the cells that haven't begun what a neighbouring run has of them; how many came from which run folder.
+
+    Only from runs on the same hardware, because a record's times are of the machine that took them.
+    """
+    fresh = [job for job in jobs if not job.folder.root.exists()]
+    if not fresh:
+        return {}
+    run = fresh[0].run
+    neighbours = [other for other in _neighbours(run) if _same_machine(other, plan)]
+    taken = Counter[str]()
+    for job in fresh:
+        for other in neighbours:
+            if _take(RunFolder(other).cell(job.cell), job):
+                taken[other.name] += 1
+                break
+    return taken
+
+
+def _neighbours(run: Path) -> Iterator[Path]:
+    if run.parent.is_dir():
+        yield from sorted(p for p in run.parent.iterdir() if p != run and RunFolder(p).plan.is_file())
+
+
+def _same_machine(run: Path, plan: Plan) -> bool:
+    try:
+        other = records.load_plan(run)
+    except RecordError:
+        return False
+    return (other.device, other.hardware) == (plan.device, plan.hardware)
+
+
+def _take(there: CellFolder, job: Job) -> bool:
+    """Take a cell whose training is over and that was made from the same files."""
+    if not there.trained.is_file() or not _same_files(there, job):
+        return False
+    try:
+        with atomic_folder(job.folder.root) as temporary:
+            for entry in there.root.iterdir():
+                if entry.name not in _OWN and not entry.name.startswith("."):
+                    _link(entry, temporary / entry.name)
+            (temporary / job.folder.log.name).write_text(f"--- taken over from {there.root}\n", encoding="utf-8")
+    except FileNotFoundError:  # a run at work there has just replaced a file
+        return False
+    return True
+
+
+def _same_files(there: CellFolder, job: Job) -> bool:
+    try:
+        return Origin.read(there.job).same_files(job.origin)
+    except RecordError:
+        return False
+
+
+def _link(source: Path, target: Path) -> None:
+    """A file or folder, hidden files left out."""
+    if source.is_dir():
+        target.mkdir()
+        for entry in source.iterdir():
+            if not entry.name.startswith("."):
+                _link(entry, target / entry.name)
+        return
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
