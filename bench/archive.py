@@ -23,11 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench import __version__, locks, paths, records
 from bench.errors import DataError, RecordError, UsageError
+from bench.run import index
 from bench.run.layout import RunFolder
 
 MANIFEST = "talkbench.json"
 _LARGEST_MANIFEST = 256 << 20
-_REPORT = "report"
+_ANEW = {"report", index.NAME}
+"""What is made anew where it is wanted."""
 _BLOCK = 1 << 20
 _PACKED = frozenset({".mkv", ".mp4", ".jpg", ".png", ".parquet", ".safetensors", ".gz", ".webm"})
 """Endings of files that don't get smaller."""
@@ -115,7 +117,7 @@ def _files(run: Path) -> dict[str, Path]:
     found = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run)
-        if name.parts[0] == _REPORT or any(part.startswith(".") for part in name.parts):
+        if name.parts[0] in _ANEW or any(part.startswith(".") for part in name.parts):
             continue
         if path.is_symlink():
             raise DataError(f"{path} is a link: put the file itself there")

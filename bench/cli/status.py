@@ -3,51 +3,103 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from bench import locks
-from bench.cli.output import JSON, console, emit
-from bench.errors import RecordError
-from bench.records import CellKey, load_plan, load_record
+from bench.cli.notes import noted
+from bench.cli.output import JSON, CommaList, emit
+from bench.errors import unknown
+from bench.records import load_plan
+from bench.run.heartbeat import Sign
 from bench.run.layout import CellFolder, RunFolder
+from bench.units import duration
+
+_STATES = ("ok", "invalid", "failed", "corrupt", "running", "interrupted", "waiting")
+_LISTED = 200
+"""Cells that are listed without being asked for: of more, only those that went wrong, and no more than as many."""
+_SILENT = 60.0
+"""Seconds without a sign of a cell's process that are worth a word: it says one every few seconds."""
+_WRONG = ("invalid", "failed", "corrupt")
+
+
+@dataclass(frozen=True)
+class _State:
+    cell: str
+    state: str
+    detail: str
+    sign: Sign | None = None
+    """The last sign of life of a cell at work."""
 
 
 @click.command("status")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--state", "wanted", type=CommaList(), default="", metavar="A,B",
+    help=f"List all cells in these states: {', '.join(_STATES)}.",
+)  # fmt: skip
 @JSON
-def command(run: Path, as_json: bool) -> None:
-    """Show the state of each cell of RUN, a run folder."""
-    plan = load_plan(run)
-    working = locks.is_held(RunFolder(run).lock)
-    rows = [_row(key, RunFolder(run).cell(key), working) for key in plan.cells]
+def command(run: Path, wanted: Sequence[str], as_json: bool) -> None:
+    """Show the state of each cell of RUN, a run folder; of a large run, how many are in which state, and those that went wrong."""
+    for state in wanted:
+        if state not in _STATES:
+            raise unknown("state", state, _STATES)
+    with noted():
+        working = locks.is_held(RunFolder(run).lock)
+        cells = _states(run, working)
+    counts = Counter(cell.state for cell in cells)
+    chosen = [cell for cell in cells if not wanted or cell.state in wanted]
     if as_json:
-        emit({"run": str(run), "working": working, "cells": rows})
+        about = {"run": str(run), "working": working, "counts": counts}
+        emit(about | {"cells": [asdict(cell) for cell in chosen]})
         return
-    view = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("cell", "state", "where"):
-        view.add_column(title, overflow="fold")
-    for row in rows:
-        view.add_row(escape(row["cell"]), row["state"], escape(row["detail"]))
-    console().print(view)
-    console().print("a run is at work here" if working else "no run is at work here")
+    shown = chosen if wanted or len(chosen) <= _LISTED else [c for c in chosen if c.state in _WRONG][:_LISTED]
+    if shown:
+        click.echo(_table(shown))
+    told = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
+    click.echo(f"{len(cells)} cells: {told or 'none'}")
+    if len(shown) < len(chosen):
+        click.echo(
+            f"{len(chosen) - len(shown)} are not listed: --state {'|'.join(s for s in _STATES if counts[s])} lists them"
+        )
+    click.echo("a run is at work here" if working else "no run is at work here")
 
 
-def _row(key: CellKey, folder: CellFolder, working: bool) -> dict[str, Any]:
-    state, detail = "waiting", ""
-    if folder.record.exists():
-        try:
-            record = load_record(folder.record)
-            state, detail = record.status, record.error or f"{record.seconds:.0f} s"
-        except RecordError as error:
-            state, detail = "corrupt", str(error)
-    elif folder.job.exists():
-        state, detail = "running" if working else "interrupted", _stage(folder)
-    return {"cell": key.name, "state": state, "detail": detail}
+def _states(run: Path, working: bool) -> list[_State]:
+    """Every planned cell's, in the order of the plan."""
+    from bench.run import heartbeat, index
+
+    plan, found = load_plan(run), index.refresh(run)
+    states = []
+    for key in plan.cells:
+        entry, problem = found.look(key)
+        if entry:
+            states.append(_State(key.name, entry.status, entry.error or f"{entry.seconds:.0f} s"))
+        elif problem:
+            states.append(_State(key.name, "corrupt", problem))
+        elif (folder := RunFolder(run).cell(key)).job.exists():
+            sign = heartbeat.last(folder) if working else None
+            detail = _told(sign) if sign else _stage(folder)
+            states.append(_State(key.name, "running" if working else "interrupted", detail, sign))
+        else:
+            states.append(_State(key.name, "waiting", ""))
+    return states
+
+
+def _table(cells: Sequence[_State]) -> str:
+    wide = max(len(cell.cell) for cell in cells)
+    return "\n".join(f"{cell.cell:{wide}}  {cell.state:11}  {cell.detail}".rstrip() for cell in cells)
+
+
+def _told(sign: Sign) -> str:
+    """How far a cell is, and since when; that its process is silent, if it is."""
+    step = f", step {sign.done} of {sign.total}" if sign.total else ""
+    silent = f"; no sign of its process for {duration(sign.since_sign)}" if sign.since_sign > _SILENT else ""
+    return f"{sign.stage}{step}; last step {duration(sign.since_step)} ago{silent}"
 
 
 def _stage(folder: CellFolder) -> str:

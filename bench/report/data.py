@@ -1,6 +1,7 @@
 """Reads a run folder for the report. What is missing or broken is said, never dropped and never raised.
 
-Only a folder without a readable ``run.json`` is an error: then there is nothing to report on.
+Only a folder without a readable ``run.json`` is an error: then there is nothing to report on. How cells stand comes from the
+run's index (:mod:`bench.run.index`); a record is read when it is asked for.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +18,8 @@ import pandas as pd
 from bench.errors import RecordError
 from bench.paths import file_name
 from bench.records import CellKey, Plan, Record, load_plan, load_record
+from bench.run import index
+from bench.run.index import Entry, Index
 
 CellStatus = Literal["ok", "failed", "invalid", "corrupt", "pending"]
 """A record's own status; ``corrupt``: its file can't be read; ``pending``: the cell has not been run yet."""
@@ -29,21 +33,31 @@ class Cell:
 
     key: CellKey
     folder: Path
-    record: Record | None
+    entry: Entry | None
+    """What the index says of its record."""
     problem: str | None = None
-    """Why ``record`` is None though a file is there."""
+    """Why ``entry`` is None though a record is there."""
+
+    @cached_property
+    def record(self) -> Record | None:
+        """All that is known of the cell, or None if there is nothing that can be used.
+
+        Raises:
+            RecordError: it was changed since the run was opened, and can't be read now.
+        """
+        return load_record(self.folder / "record.json") if self.entry else None
 
     @property
     def status(self) -> CellStatus:
         """Where the cell stands."""
-        if self.record:
-            return self.record.status
+        if self.entry:
+            return self.entry.status
         return "corrupt" if self.problem else "pending"
 
     @property
     def error(self) -> str | None:
         """One line on what went wrong, if anything did."""
-        return self.problem or (self.record.error if self.record else None)
+        return self.problem or (self.entry.error if self.entry else None)
 
     @property
     def preview(self) -> Path:
@@ -122,6 +136,8 @@ class Run:
     """Folders under ``cells/`` that the plan doesn't know and whose record can't be read."""
     truths: Mapping[str, Path] = field(default_factory=dict)
     """Videos of subjects' test frames that lie elsewhere than in ``ground_truth/``."""
+    index: Index | None = field(default=None, repr=False)
+    """The run folder's; None: the cells come from several."""
 
     @property
     def subjects(self) -> list[str]:
@@ -135,8 +151,11 @@ class Run:
 
     def label(self, key: CellKey) -> str:
         """What the report calls a method: ``degstalk[-E]@official``, with the preset where the run has several."""
-        presets = {key.preset for key in (*self.plan.cells, *(cell.key for cell in self.cells))}
-        return f"{key.label} {key.preset}" if len(presets) > 1 else key.label
+        return f"{key.label} {key.preset}" if self._has_presets else key.label
+
+    @cached_property
+    def _has_presets(self) -> bool:
+        return len({key.preset for key in (*self.plan.cells, *(cell.key for cell in self.cells))}) > 1
 
     def ground_truth(self, subject: str) -> Path:
         """Video of a subject's test frames; may be missing."""
@@ -157,32 +176,16 @@ def load(path: Path) -> Run:
     Raises:
         RecordError: ``path`` has no readable ``run.json``.
     """
-    plan = load_plan(path)
-    cells = [_cell(path / "cells" / key.name, key) for key in plan.cells]
-    strays: list[str] = []
-    planned = {cell.folder for cell in cells}
-    for file in sorted(path.glob("cells/*/record.json")):
-        if file.parent in planned:
-            continue
-        try:
-            record = load_record(file)
-            cells.append(_cell(file.parent, record.cell))
-        except RecordError as error:
-            strays.append(str(error))
-    return Run(path, plan, tuple(cells), tuple(strays))
-
-
-def _cell(folder: Path, key: CellKey) -> Cell:
-    file = folder / "record.json"
-    if not file.exists():
-        return Cell(key, folder, None)
-    try:
-        record = load_record(file)
-    except RecordError as error:
-        return Cell(key, folder, None, str(error))
-    if record.cell != key:
-        return Cell(key, folder, None, f"{file} is the record of {record.cell.name}; remove it and run again")
-    return Cell(key, folder, record)
+    plan, found = load_plan(path), index.refresh(path)
+    cells = []
+    for key in plan.cells:
+        entry, problem = found.look(key)
+        cells.append(Cell(key, path / "cells" / key.name, entry, problem or None))
+    planned = {key.name for key in plan.cells}
+    strays = [problem for folder, problem in found.problems.items() if folder not in planned]
+    others = ((folder, entry) for folder, entry in found.entries.items() if folder not in planned)
+    cells += [Cell(entry.cell, path / "cells" / folder, entry) for folder, entry in others]
+    return Run(path, plan, tuple(cells), tuple(strays), index=found)
 
 
 def _first(error: Exception) -> str:

@@ -13,6 +13,9 @@ from bench.report.published import load_published
 from bench.report.rows import Summary
 from bench.report.summary import summarize
 
+MANY = 1000
+"""Cells of a run that are shown one by one at most, with players, curves and intervals: more would neither be looked at nor load."""
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -28,6 +31,19 @@ class Overview:
             RecordError: it isn't one.
         """
         return run if isinstance(run, Overview) else cls(load(run))
+
+    @classmethod
+    def to_show(cls, run: Path | Overview) -> Overview:
+        """The same for a page or the terminal: condensed if the run has more than :data:`MANY` cells."""
+        from bench.report.condensed import Condensed
+
+        overview = cls.of(run)
+        return overview if overview.is_condensed or len(overview.run.cells) <= MANY else Condensed(overview.run)
+
+    @property
+    def is_condensed(self) -> bool:
+        """Whether it has means alone (:class:`bench.report.condensed.Condensed`)."""
+        return False
 
     @cached_property
     def summary(self) -> Summary:

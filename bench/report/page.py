@@ -1,4 +1,7 @@
-"""Builds ``report/index.html``: a page that needs no network and no server; its videos are inside it, or beside it."""
+"""Builds ``report/index.html`` of a run that can be shown cell by cell: a page that needs no network and no server.
+
+Its videos are inside it, or beside it.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,9 @@ from bench.report.provenance import cell_view
 from bench.report.rows import Row, Summary, bands
 from bench.report.training import trainings
 from bench.stats.levels import MIN_SUBJECTS
+
+_NAMED = 30
+"""Methods, subjects or seeds that a page names one by one."""
 
 
 def build(run: Path | Overview) -> Path:
@@ -107,16 +113,21 @@ def facts(run: Run) -> dict[str, str]:
     states = Counter(cell.status for cell in run.cells)
     found = {
         "cells": ", ".join(f"{count} {state}" for state, count in states.most_common()),
-        "methods": ", ".join(run.methods),
-        "subjects": ", ".join(run.subjects),
+        "methods": _named(run.methods),
+        "subjects": _named(run.subjects),
         "preset": ", ".join(dict.fromkeys(cell.key.preset for cell in run.cells)),
-        "seeds": ", ".join(str(seed) for seed in sorted({cell.key.seed for cell in run.cells})),
+        "seeds": _named([str(seed) for seed in sorted({cell.key.seed for cell in run.cells})]),
         "protocol": plan.protocol,
         "device": plan.device,
         "hardware": ", ".join(f"{key} {value}" for key, value in plan.hardware.items()),
         "date": plan.created,
     }
     return {name: text for name, text in found.items() if text}
+
+
+def _named(names: Sequence[str]) -> str:
+    """All of them, or of very many how many, the first and the last."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)}: {names[0]}, {names[1]} … {names[-1]}"
 
 
 def levels(run: Run) -> str:

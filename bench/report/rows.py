@@ -16,7 +16,7 @@ REFERENCE = "reference"
 
 @dataclass(frozen=True)
 class Row:
-    """A method's mean over subjects (``key`` is None), or one cell of it."""
+    """A method's mean over subjects (``key`` is None), or one cell of it; in a condensed summary one subject of it."""
 
     method: str
     kind: str
@@ -27,6 +27,8 @@ class Row:
     status: CellStatus = "ok"
     error: str | None = None
     children: tuple[Row, ...] = field(default=(), repr=False)
+    stands_for: int = 1
+    """Cells alike that a row without children is the mean of (:mod:`bench.report.condensed`)."""
 
     @property
     def is_reference(self) -> bool:
@@ -36,13 +38,23 @@ class Row:
     @property
     def counts(self) -> tuple[int, int]:
         """(cells that may be used, cells planned)"""
-        rows = self.children or (self,)
-        return sum(row.status == "ok" for row in rows), len(rows)
+        if not self.children:
+            return self.stands_for if self.status == "ok" else 0, self.stands_for
+        usable, planned = zip(*(row.counts for row in self.children), strict=True)
+        return sum(usable), sum(planned)
+
+    @property
+    def seeds(self) -> str:
+        """Which seed, or how many, a row below a method's is of."""
+        usable, planned = self.counts
+        if planned == 1:
+            return f"seed {self.key.seed}" if self.key else ""
+        return f"{planned} seeds" if usable == planned else f"{usable} of {planned} seeds"
 
     @property
     def has_numbers(self) -> bool:
         """Whether there is anything to show: a single invalid cell still has its other measures, a mean over such has not."""
-        return self.status == "ok" or (self.status == "invalid" and len(self.children) < 2)
+        return self.status == "ok" or (self.status == "invalid" and self.counts[1] < 2)
 
     def coverage(self, shown: Sequence[Column]) -> str:
         """``300/300``, with the measures that scored fewer frames named: ``300/300, LMD 278``."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 
@@ -33,7 +32,13 @@ def summary_rows(run: Path) -> list[Row]:
 
 
 def _method(run: Run, label: str, shown: Sequence[Column]) -> Row:
-    children = tuple(_cell(cell, label, shown) for cell in run.cells if run.label(cell.key) == label)
+    return mean_row(
+        label, tuple(_cell(cell, label, shown) for cell in run.cells if run.label(cell.key) == label), shown
+    )
+
+
+def mean_row(label: str, children: tuple[Row, ...], shown: Sequence[Column]) -> Row:
+    """The mean of rows of one method."""
     kind = next((row.kind for row in children if row.kind), "")
     canvas = " / ".join(dict.fromkeys(row.canvas for row in children if row.canvas))
     values = {column.key: _mean(children, column) for column in shown}
@@ -63,19 +68,28 @@ def _mean(rows: Sequence[Row], column: Column) -> Value:
     if all(value.state == "identical" for value in usable):
         return replace(usable[0], n=n)
     if any(value.state == "identical" for value in usable):
-        same = sum(value.state == "identical" for value in usable)
-        return Value(
-            reason=f"identical in {same} of {len(usable)} cells, so the mean is infinite; see them one by one", n=n
-        )
+        of = [(row.stands_for, row.values[column.key].state == "identical") for row in rows if row.status == "ok"]
+        same = f"{sum(cells for cells, identical in of if identical)} of {sum(cells for cells, _ in of)} cells"
+        return Value(reason=f"identical in {same}, so the mean is infinite; see them one by one", n=n)
     if bad := next((value for value in usable if value.value is None), None):
         return Value(state=bad.state, reason=bad.reason, n=n)
     if len({value.signature for value in usable}) > 1:
         return Value(reason="its cells were measured in different ways or on different machines", n=n)
-    pairs = ((row.key.subject, row.values[column.key].value) for row in rows if row.key and row.status == "ok")
-    return Value(_balanced_mean(pairs), "ok", signature=usable[0].signature, n=n)
+    parts = (
+        (row.key.subject, row.values[column.key].value, row.stands_for)
+        for row in rows
+        if row.key and row.status == "ok"
+    )
+    return Value(_balanced_mean(parts), "ok", signature=usable[0].signature, n=n)
 
 
-def _balanced_mean(pairs: Iterable[tuple[str, float | None]]) -> float:
-    """Mean over subjects of the mean over a subject's values, so that a subject with more seeds weighs no more."""
-    ordered = sorted(((subject, value) for subject, value in pairs if value is not None), key=lambda pair: pair[0])
-    return fmean(fmean(v for _, v in group) for _, group in groupby(ordered, key=lambda pair: pair[0]))
+def _balanced_mean(parts: Iterable[tuple[str, float | None, int]]) -> float:
+    """Mean over subjects of the mean over a subject's values, so that a subject with more seeds weighs no more.
+
+    :param parts: subject, value, and how many cells it is the mean of
+    """
+    by_subject: dict[str, list[tuple[float, int]]] = {}
+    for subject, value, cells in parts:
+        if value is not None:
+            by_subject.setdefault(subject, []).append((value, cells))
+    return fmean(fmean(*zip(*by_subject[subject], strict=True)) for subject in sorted(by_subject))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,14 +40,19 @@ def to_summary(run: Path | Overview) -> list[dict[str, Any]]:
     ]
 
 
-def _with_subjects(rows: Iterable[Row]) -> Iterator[tuple[Row, str]]:
-    """Each method's rows subject by subject, then its mean, with what to put under ``subject``."""
-    for row in rows:
-        if len(row.children) > 1:
-            yield from ((child, _subject(child)) for child in row.children)
-            yield row, "mean"
+def _listed(overview: Overview) -> Iterator[tuple[Row, str, bool]]:
+    """Each method's rows subject by subject, then its mean; of a condensed overview means alone.
+
+    Yields the row, what to put under ``subject``, and whether it closes a method that has several rows.
+    """
+    for row in overview.summary.rows:
+        if overview.is_condensed:
+            yield row, f"mean of {len(row.children)}", False
+        elif len(row.children) > 1:
+            yield from ((child, _subject(child), False) for child in row.children)
+            yield row, "mean", True
         else:
-            yield row, _subject(row.children[0]) if row.children else "—"
+            yield row, _subject(row.children[0]) if row.children else "—", False
 
 
 def _subject(row: Row) -> str:
@@ -57,11 +62,12 @@ def _subject(row: Row) -> str:
 
 def to_markdown(run: Path | Overview) -> str:
     """The summary of a run folder as a Markdown table."""
-    summary = Overview.of(run).summary
+    overview = Overview.of(run)
+    summary = overview.summary
     shown = summary.section("main")
     head = ["method", "subject", *(_title(column) for column in shown), "frames", "canvas"]
     lines = []
-    for row, subject in _with_subjects(summary.rows):
+    for row, subject, _ in _listed(overview):
         pairs = [(column, row.values[column.key]) for column in shown]
         texts = [_marked(column, value) for column, value in pairs]
         if row.status != "ok":
@@ -73,7 +79,7 @@ def to_markdown(run: Path | Overview) -> str:
 
 
 def to_csv(run: Path | Overview) -> str:
-    """Means and cells of a run folder as CSV with unrounded values, their states and signatures."""
+    """Means and cells of a run folder (condensed: subjects) as CSV with unrounded values, their states and signatures."""
     summary = Overview.of(run).summary
     head = ["level", "method", "kind", "canvas", "subject", "preset", "seed", "status", "error"]
     parts = ("", "_low", "_high", "_state", "_signature", "_n", "_of")
@@ -83,9 +89,19 @@ def to_csv(run: Path | Overview) -> str:
 
 def _csv_row(row: Row, columns: Sequence[Column]) -> list[object]:
     key = row.key
-    name = [key.subject, key.preset, key.seed] if key else ["", "", ""]
+    one = row.counts[1] == 1
+    name = [key.subject, key.preset, key.seed if one else ""] if key else ["", "", ""]
     cells = [part for column in columns for part in _csv(row.values[column.key])]
-    return ["cell" if key else "mean", row.method, row.kind, row.canvas, *name, row.status, row.error or "", *cells]
+    return [
+        "mean" if not key else "cell" if one else "subject",
+        row.method,
+        row.kind,
+        row.canvas,
+        *name,
+        row.status,
+        row.error or "",
+        *cells,
+    ]
 
 
 def to_rich(run: Path | Overview) -> Table:
@@ -93,7 +109,8 @@ def to_rich(run: Path | Overview) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    summary = Overview.of(run).summary
+    overview = Overview.of(run)
+    summary = overview.summary
     shown = [c for c in summary.section("main") if any(row.values[c.key].value is not None for row in summary.rows)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("method", overflow="fold", min_width=15)
@@ -102,8 +119,7 @@ def to_rich(run: Path | Overview) -> Table:
         table.add_column(_title(column).replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column("frames", justify="right", min_width=7)
     table.add_column("canvas", overflow="fold", min_width=10)
-    for row, subject in _with_subjects(summary.rows):
-        last = subject == "mean"
+    for row, subject, last in _listed(overview):
         if row.status != "ok":
             table.add_row(Text(row.method), Text(subject), Text(row.status, "red" if row.error else "dim"))
             continue

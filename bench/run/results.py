@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bench.errors import RecordError
 from bench.records import CellKey, Plan, Record, load_plan, load_record
 from bench.run.layout import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LAST = ("fps", "train_seconds", "peak_memory_bytes", "canvas")
+"""Columns that stand behind the measures."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,23 @@ class Run:
         return RunFolder(self.path).cell(cell).record
 
     def table(self) -> pd.DataFrame:
-        """One row a cell: what it is, its metrics (NaN where there is no value, see ``<metric>_state``), speed and time."""
-        import pandas as pd
+        """One row a cell: what it is, its metrics (NaN where there is no value, see ``<metric>_state``), speed and time.
 
-        return pd.DataFrame([_row(record) for record in self.records])
+        It comes from the run's index (:mod:`bench.run.index`), so that only records written since are read.
+
+        Raises:
+            RecordError: a record can't be read; the message names the file.
+        """
+        from bench.run import index
+
+        found = index.refresh(self.path)
+        names = [key.name for key in self.plan.cells]
+        if broken := next((found.problems[name] for name in names if name in found.problems), None):
+            raise RecordError(broken)
+        places = {name: place for place, name in enumerate(found.table["file.folder"].to_pylist())}
+        measured = [name for name in found.table.column_names if "." not in name and name not in _LAST]
+        rows = found.table.take([places[name] for name in names if name in places]).select([*measured, *_LAST])
+        return rows.to_pandas()
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the table, with every text in it escaped."""
@@ -54,16 +71,3 @@ def load(run: Path | str) -> Run:
     """
     path = Path(run)
     return Run(path, load_plan(path))
-
-
-def _row(record: Record) -> dict[str, Any]:
-    row: dict[str, Any] = record.cell.model_dump() | {"status": record.status, "error": record.error}
-    for name, metric in record.metrics.items():
-        row |= {name: metric.value, f"{name}_state": metric.state}
-        row |= {f"{name}_{region}": value for region, value in metric.regions.items()}
-    return row | {
-        "fps": record.fps.render,
-        "train_seconds": record.train_seconds.get("total", 0.0),
-        "peak_memory_bytes": record.peak_memory_bytes,
-        "canvas": record.canvas,
-    }
