@@ -45,6 +45,13 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield from _installed(_PLUGINS, monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def plugins_for_all() -> Iterator[None]:
+    """The same, for a module's own fixtures."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield from _installed(_PLUGINS, monkeypatch)
+
+
 @pytest.fixture
 def strangers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The methods of tests/strangers, which misbehave when they are imported, are installed."""

@@ -13,7 +13,7 @@ from harness import FAST, bench, bench_json, start, timeless, wait_for
 
 from bench import locks
 
-pytestmark = pytest.mark.usefixtures("plugins")
+pytestmark = pytest.mark.usefixtures("plugins_for_all")
 
 
 def cell(run: Path, method: str = "t-killed", preset: str = "quick") -> Path:
@@ -21,17 +21,10 @@ def cell(run: Path, method: str = "t-killed", preset: str = "quick") -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+def undisturbed(toy_folder: Path, plugins_for_all: None, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """Record of t-killed when nobody kills it."""
-    monkeypatch = pytest.MonkeyPatch()
-    folder = Path(__file__).parents[1] / "plugins"
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH")))))
-    monkeypatch.delenv("T_KILL", raising=False)
     run = tmp_path_factory.mktemp("undisturbed") / "r"
-    process = start("run", "--methods", "t-killed", "--subjects", toy_folder, "--out", run, *FAST)
-    out, err = process.communicate()
-    monkeypatch.undo()
-    assert process.returncode == 0, out + err
+    bench_json("run", "--methods", "t-killed", "--subjects", toy_folder, "--out", run, *FAST)
     return timeless(cell(run) / "record.json")
 
 
@@ -113,10 +106,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_a_disk_that_fills_up(small_disk, undisturbed, toy_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.run.preflight._check_disk", lambda *_: None)  # it would refuse to begin
+@pytest.mark.parametrize("room", [0, 16, 48, 96])
+def test_a_disk_that_fills_up(room, small_disk, undisturbed, toy_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.run.budget._check_disk", lambda *_: None)  # it would refuse to begin
     arguments = ("run", "--methods", "t-killed", "--subjects", toy_folder, "--out", small_disk / "r", *FAST)
-    (small_disk / "ballast").write_bytes(bytes(2_950_000))
+    (small_disk / "ballast").write_bytes(bytes((3 * 1024 - room) * 1024))
     result = bench(*arguments)
     assert result.exit_code in (1, 2), result.output
     assert "no space left" in (result.stderr + result.stdout).lower()

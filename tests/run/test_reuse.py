@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from harness import bench, bench_json, timeless
 
-from bench import registry
 from bench.code_version import code_version
 
-pytestmark = pytest.mark.usefixtures("plugins")
+pytestmark = pytest.mark.usefixtures("plugins_for_all")
 PLAIN = ("--metrics", "psnr,ssim", "--no-references")
 
 
@@ -25,16 +24,10 @@ def run(toy: Path, out: Path, *options: object, methods: str = "t-killed") -> di
 
 
 @pytest.fixture(scope="module")
-def made(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(toy_folder: Path, plugins_for_all: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, alone in its folder, to be copied."""
-    patch = pytest.MonkeyPatch()
-    folder = str(Path(__file__).parents[1] / "plugins")
-    patch.setenv("PYTHONPATH", folder)
-    patch.syspath_prepend(folder)
-    registry._entries.cache_clear()
     out = tmp_path_factory.mktemp("made") / "first"
     run(toy_folder, out)
-    patch.undo()
     return out
 
 
