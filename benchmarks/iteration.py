@@ -80,15 +80,16 @@ STACKS = {
 class Training:
     """A stack with parameters, optimisers and a frame."""
 
-    def __init__(self, stack: Stack, design: Design, n: int, size: int) -> None:
+    def __init__(self, stack: Stack, design: Design, n: int, size: int, device: str = "cpu") -> None:
         scene = workload.head(n, size)
-        self.stack, self.packed = stack, workload.training_frame(scene, design)
+        self.stack, self.packed, self.device = stack, workload.training_frame(scene, design), device
         with torch.random.fork_rng():
             torch.manual_seed(0)
             expression = workload.EXPRESSION if design.coefficients else 5
             self.field = FaceField(design, workload.AUDIO[1], expression)
             torch.nn.init.uniform_(self.field.encoder.table, -0.1, 0.1)  # as large as trained features
-        self.cloud = workload.cloud(scene, design.embedding)
+        self.field.to(device)
+        self.cloud = workload.cloud(scene, design.embedding, device)
         self.optimizers = (self.cloud.optimizer, field_optimizer(self.field, 1.0))
         for group in (g for optimizer in self.optimizers for g in optimizer.param_groups):
             group["lr"] = _RATE
@@ -96,7 +97,7 @@ class Training:
     def loss(self) -> Tensor:
         """Forward and backward; gradients are left in the parameters."""
         with part("data"):
-            sample = self.packed.sample("cpu")
+            sample = self.packed.sample(self.device)
         motion = self.stack.move(self.field, self.cloud, sample.drivers)
         layer = self.stack.draw(self.cloud, sample.view, motion, GREEN)
         with part("loss"):

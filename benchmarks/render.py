@@ -75,11 +75,11 @@ def model(n: int) -> dict[str, Tensor]:
     return tensors
 
 
-def renderer(n: int) -> GaussianRenderer:
+def renderer(n: int, device: str = "cpu") -> GaussianRenderer:
     """The method's renderer of that model."""
     with tempfile.TemporaryDirectory() as folder:
         save_file(model(n), Path(folder) / "model.safetensors")
-        return GaussianRenderer(DESIGN, Widths(workload.AUDIO[1], workload.EXPRESSION), Path(folder), "cpu")
+        return GaussianRenderer(DESIGN, Widths(workload.AUDIO[1], workload.EXPRESSION), Path(folder), device)
 
 
 @torch.no_grad()

@@ -111,21 +111,19 @@ def _camera(size: int) -> Camera:
     return Camera(size, size, focal, focal, size / 2, size / 2, matrix.astype(np.float32))
 
 
-def cloud(scene: Scene, embedding: int) -> GaussianCloud:
+def cloud(scene: Scene, embedding: int, device: str = "cpu") -> GaussianCloud:
     """The scene as a canonical cloud to be trained, with colours that depend on the direction a little."""
     n, generator = len(scene.means), torch.Generator().manual_seed(0)
-    made = GaussianCloud(
-        {
-            "xyz": scene.means,
-            "f_dc": ((scene.colours - 0.5) / sh.C0)[:, None],
-            "f_rest": 0.05 * torch.randn(n, (sh.MAX_DEGREE + 1) ** 2 - 1, 3, generator=generator),
-            "scaling": inverse_softplus(scene.scales),
-            "rotation": scene.quats,
-            "opacity": torch.logit(scene.opacities, 1e-4)[:, None],
-            "embedding": 0.1 * torch.randn(n, embedding, generator=generator),
-        },
-        extent=0.1,
-    )
+    raw = {
+        "xyz": scene.means,
+        "f_dc": ((scene.colours - 0.5) / sh.C0)[:, None],
+        "f_rest": 0.05 * torch.randn(n, (sh.MAX_DEGREE + 1) ** 2 - 1, 3, generator=generator),
+        "scaling": inverse_softplus(scene.scales),
+        "rotation": scene.quats,
+        "opacity": torch.logit(scene.opacities, 1e-4)[:, None],
+        "embedding": 0.1 * torch.randn(n, embedding, generator=generator),
+    }
+    made = GaussianCloud({name: value.to(device) for name, value in raw.items()}, extent=0.1)
     made.active_degree = sh.MAX_DEGREE
     return made
 

@@ -23,6 +23,7 @@ import contests
 import gate
 import iteration
 import kernels
+import on_cuda
 import peers
 import render
 import tables
@@ -96,6 +97,16 @@ def test_all_stacks_take_the_same_step(design: Any):
             assert (a.grad is None) == (b.grad is None)
             if a.grad is not None and a.numel():
                 assert distance(a.grad, b.grad) < 2e-3
+
+
+@needs_kernels
+def test_what_is_measured_on_cuda_is_the_same_on_the_cpu():
+    frame, encoder = on_cuda.frame(*SMALL, device="cpu"), on_cuda.encoder(SMALL[0], device="cpu")
+    steps = [on_cuda.step(design, *SMALL, device="cpu") for design in iteration.DESIGNS]
+    for contest in (frame, encoder, *steps):
+        (peer,) = contest.peers.values()
+        for ours, theirs in zip(contest.ours(), peer(), strict=True):
+            assert distance(ours, theirs) < 1e-5, contest.name
 
 
 @needs_kernels

@@ -1,8 +1,8 @@
 """Tri-plane multi-resolution grid encoder (TalkingGaussian's, after Instant-NGP and ER-NeRF).
 
 Three 2-d grids over the planes (x,y), (y,z), (x,z), each with L levels of one feature, bilinear. On CPU float32 the
-compiled kernels run, fused forward and backward; on CUDA float32 tinycudann, where it is installed; elsewhere the torch
-twin below.
+compiled kernels run, fused forward and backward; on CUDA float32 tinycudann, where it is installed, else torch with all levels
+at once; elsewhere the torch twin, level by level.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ class TriplaneEncoder(nn.Module):
             raise ValueError(f"points must have shape [N, 3], not {list(x.shape)}")
         if tcnn.takes(x, self.table, self.levels):
             return tcnn.encode(x, self.table, self.levels, self.bound)
+        if x.is_cuda:
+            return encode_at_once(x, self.table, self.levels, self.bound)
         compiled = x.device.type == "cpu" and x.dtype == self.table.dtype == torch.float32 and kernels.available()
         if not compiled:
             return encode(x, self.table, self.levels, self.bound)
@@ -151,3 +153,32 @@ def _interpolate(u: Tensor, v: Tensor, table: Tensor, level: Level) -> Tensor:
     low = torch.lerp(node(ix, iy), node(ix + 1, iy), fx)
     high = torch.lerp(node(ix, iy + 1), node(ix + 1, iy + 1), fx)
     return torch.lerp(low, high, fy)
+
+
+def encode_at_once(x: Tensor, table: Tensor, levels: list[Level], bound: float) -> Tensor:
+    """:func:`encode` with one operation for all planes and levels: on a GPU, starting an operation is what costs."""
+    scales = x.new_tensor([level.scale for level in levels])
+    layout = [
+        [level.row for level in levels],
+        [level.offset for level in levels],
+        [level.length - 1 for level in levels],
+    ]
+    rows, offsets, wraps = torch.tensor(layout, device=x.device)
+    starts = offsets + torch.arange(len(PLANES), device=x.device)[:, None] * table.shape[1]
+    axes = torch.tensor(PLANES, device=x.device).flatten()
+    entries = table.flatten()
+
+    u = (x * (0.5 / bound) + 0.5).index_select(1, axes).view(len(x), len(PLANES), 2)
+    inside = ((u >= 0) & (u <= 1)).all(2, keepdim=True)
+    places = torch.where(inside, u, 0.0)[..., None] * scales + 0.5  # [N, planes, 2, levels]
+    cells = places.detach().floor()
+    fx, fy = (places - cells).unbind(2)
+    ix, iy = cells.long().unbind(2)
+
+    def node(i: Tensor, j: Tensor) -> Tensor:
+        entry = starts + torch.where(rows > 0, i + j * rows, (i ^ (j * PRIME)) & wraps)
+        return entries.index_select(0, entry.flatten()).view(entry.shape)
+
+    low = torch.lerp(node(ix, iy), node(ix + 1, iy), fx)
+    high = torch.lerp(node(ix, iy + 1), node(ix + 1, iy + 1), fx)
+    return torch.where(inside, torch.lerp(low, high, fy), 0.0).flatten(1)

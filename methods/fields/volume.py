@@ -1,7 +1,7 @@
 """Volume rendering of packed samples (Max 1995; Mildenhall et al. 2020), for fields that are sampled along rays.
 
-On CPU float32 one compiled kernel composites a ray forward and backward; on CUDA nerfacc's scan gives the weights, where it
-is installed; elsewhere torch. nerfacc's part has never run on a GPU: it is checked against a fake that asserts its arguments
+On CPU float32 one compiled kernel composites a ray forward and backward; on CUDA float32 nerfacc's scan gives the weights,
+where it is installed; elsewhere torch. nerfacc's part has never run on a GPU: it is checked against a fake that asserts its arguments
 (tests/methods/test_volume.py), and by ``nox -s gpu``.
 """
 
@@ -51,11 +51,7 @@ def render_rays(
     """
     _check(density, colour, t_starts, t_ends, ray_indices, rays, background)
     values = torch.cat([colour, ((t_starts + t_ends) / 2)[:, None]], 1)
-    if _on_nerfacc(density):
-        weights = _nerfacc_weights(density, t_starts, t_ends, ray_indices, rays)
-        sums, opacities = _along(_stopped(weights, ray_indices, rays, stop), values, ray_indices, rays)
-    else:
-        sums, opacities = composite(density * (t_ends - t_starts), values, ray_indices, rays, stop)
+    sums, opacities = composite(density * (t_ends - t_starts), values, ray_indices, rays, stop)
     colours, depths = sums[:, :-1], sums[:, -1] / opacities.clamp_min(torch.finfo(sums.dtype).eps)
     if background is not None:
         colours = colours + (1 - opacities)[:, None] * background
@@ -74,8 +70,11 @@ def composite(
         counts = torch.bincount(ray_indices, minlength=rays)
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         return _Compiled.apply(optical, values, offsets, stop)
-    weights = _stopped(_weights(optical, ray_indices, rays), ray_indices, rays, stop)
-    return _along(weights, values, ray_indices, rays)
+    weights, light = (_scanned if _on_nerfacc(optical) else _shares)(optical, ray_indices, rays)
+    if stop:
+        weights = torch.where(light >= stop, weights, 0)
+    sums = values.new_zeros(rays, values.shape[1]).index_add(0, ray_indices, weights[:, None] * values)
+    return sums, weights.new_zeros(rays).index_add(0, ray_indices, weights)
 
 
 class _Compiled(Function):
@@ -104,24 +103,12 @@ class _Compiled(Function):
         return g_optical, g_values, None, None
 
 
-def _along(weights: Tensor, values: Tensor, ray_indices: Tensor, rays: int) -> tuple[Tensor, Tensor]:
-    sums = values.new_zeros(rays, values.shape[1]).index_add(0, ray_indices, weights[:, None] * values)
-    return sums, weights.new_zeros(rays).index_add(0, ray_indices, weights)
-
-
-def _stopped(weights: Tensor, ray_indices: Tensor, rays: int, stop: float) -> Tensor:
-    """The weights of samples that less than ``stop`` of the light reaches: 0."""
-    if not stop or not len(weights):
-        return weights
-    before = _before(weights.detach(), ray_indices, rays)
-    return torch.where(1 - before >= stop, weights, 0)
-
-
-def _weights(optical: Tensor, ray_indices: Tensor, rays: int) -> Tensor:
-    """Share [S] of each sample in its ray, of optical thicknesses [S]."""
+def _shares(optical: Tensor, ray_indices: Tensor, rays: int) -> tuple[Tensor, Tensor]:
+    """Share [S] of each sample in its ray, and the light [S] that reaches it, of optical thicknesses [S]."""
     if not len(optical):
-        return optical
-    return torch.exp(-_before(optical, ray_indices, rays)) * -torch.expm1(-optical)
+        return optical, optical
+    light = torch.exp(-_before(optical, ray_indices, rays))
+    return light * -torch.expm1(-optical), light
 
 
 def _before(amounts: Tensor, ray_indices: Tensor, rays: int) -> Tensor:
@@ -137,19 +124,20 @@ def _before(amounts: Tensor, ray_indices: Tensor, rays: int) -> Tensor:
     return rows[ray_indices, place - 1]
 
 
-def _nerfacc_weights(density: Tensor, t_starts: Tensor, t_ends: Tensor, ray_indices: Tensor, rays: int) -> Tensor:
+def _scanned(optical: Tensor, ray_indices: Tensor, rays: int) -> tuple[Tensor, Tensor]:
+    """:func:`_shares` by nerfacc, to which all intervals are of length one."""
     import nerfacc
 
-    weights, _, _ = nerfacc.render_weight_from_density(
-        t_starts=t_starts, t_ends=t_ends, sigmas=density, packed_info=None, ray_indices=ray_indices, n_rays=rays,
-        prefix_trans=None,
+    weights, light, _ = nerfacc.render_weight_from_density(
+        t_starts=torch.zeros_like(optical), t_ends=torch.ones_like(optical), sigmas=optical, packed_info=None,
+        ray_indices=ray_indices, n_rays=rays, prefix_trans=None,
     )  # fmt: skip
-    return weights
+    return weights, light
 
 
-def _on_nerfacc(density: Tensor) -> bool:
+def _on_nerfacc(optical: Tensor) -> bool:
     """True if nerfacc's CUDA code takes these samples: it knows float32 and at least one sample."""
-    if not (density.is_cuda and density.dtype == torch.float32 and len(density)) or not available():
+    if not (optical.is_cuda and optical.dtype == torch.float32 and len(optical)) or not available():
         return False
     from nerfacc.cuda import _backend  # compiles nerfacc's kernels, the first time
 

@@ -108,14 +108,10 @@ def test_no_rays():
     assert len(march(none, none, torch.ones(4, 4, 4, dtype=torch.bool), BOX, step=STEP, most=4)) == 0
 
 
-def composited(optical, values, indices, rays, stop, compiled):
-    """Value and gradients."""
+def composited(optical, values, indices, rays, stop):
+    """Value and gradients: of float32 by the kernel, of float64 by the twin."""
     leaves = optical.clone().requires_grad_(), values.clone().requires_grad_()
-    if compiled:
-        sums, opacities = volume.composite(*leaves, indices, rays, stop)
-    else:
-        weights = volume._stopped(volume._weights(leaves[0], indices, rays), indices, rays, stop)
-        sums, opacities = volume._along(weights, leaves[1], indices, rays)
+    sums, opacities = volume.composite(*leaves, indices, rays, stop)
     (sums.square().sum() + opacities.sin().sum()).backward()
     return sums.detach(), opacities.detach(), leaves[0].grad, leaves[1].grad
 
@@ -133,9 +129,9 @@ def samples(counts, channels=5):
 def test_the_compiled_composite_equals_the_twin(path, stop):
     counts = torch.randint(0, 17, (900,), generator=torch.Generator().manual_seed(1))
     optical, values, indices, rays = samples(counts)
-    want = composited(optical, values, indices, rays, stop, compiled=False)
+    want = composited(optical, values, indices, rays, stop)
     with kernels.using(path=path):
-        got = composited(optical.float(), values.float(), indices, rays, stop, compiled=True)
+        got = composited(optical.float(), values.float(), indices, rays, stop)
     for a, b in zip(got, want, strict=True):
         assert torch.allclose(a.double(), b, atol=5e-6, rtol=1e-5)
 
@@ -144,12 +140,12 @@ def test_behind_the_stop_there_is_nothing():
     optical = torch.tensor([3.0, 3.0, 3.0, 3.0])
     values = torch.eye(4)
     indices = torch.zeros(4, dtype=torch.int64)
-    sums, opacities, g_optical, g_values = composited(optical, values, indices, 1, 0.01, compiled=True)
+    sums, opacities, g_optical, g_values = composited(optical, values, indices, 1, 0.01)
     assert (sums[0] > 0).tolist() == [True, True, False, False]  # e^-3 = 0.05 reaches the second, e^-6 not the third
     assert opacities.item() == pytest.approx(1 - math.exp(-6), abs=1e-6)
     assert (g_optical[2:] == 0).all()
     assert (g_values[2:] == 0).all()
-    whole = composited(optical, values, indices, 1, 0.0, compiled=True)
+    whole = composited(optical, values, indices, 1, 0.0)
     assert (whole[0][0] > 0).all()
 
 
@@ -159,7 +155,7 @@ def test_compositing_does_not_depend_on_the_threads():
     results = []
     for threads in (1, 2, 3):
         with kernels.using(threads=threads):
-            results.append(composited(optical.float(), values.float(), indices, rays, 1e-4, compiled=True))
+            results.append(composited(optical.float(), values.float(), indices, rays, 1e-4))
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from methods import kernels
-from methods.fields.triplane import TriplaneEncoder, encode, levels_of
+from methods.fields.triplane import TriplaneEncoder, encode, encode_at_once, levels_of
 
 needs_native = pytest.mark.skipif(kernels.native is None, reason="the compiled kernels are not built")
 native_paths = kernels.native.paths() if kernels.native else []
@@ -86,6 +86,22 @@ def test_twin_against_finite_differences():
     assert any(level.row == 0 for level in made.levels)
     table = made.table.detach().double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x, t: encode(x, t, made.levels, made.bound), (x, table), eps=1e-8, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_all_levels_at_once_equal_one_after_the_other(name):
+    made, results = encoder(**CONFIGS[name]), []
+    for function in (encode, encode_at_once):
+        x = points(500).double().requires_grad_()
+        table = made.table.detach().double().requires_grad_()
+        out = function(x, table, made.levels, made.bound)
+        (out * torch.randn(out.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
+        results.append((out.detach(), table.grad, x.grad))
+    for got, want in zip(*results, strict=True):
+        assert torch.allclose(got, want, atol=1e-12)
+    assert (results[0][0] == 0).any()
+    nothing = encode_at_once(points(0), made.table, made.levels, made.bound)
+    assert nothing.shape == (0, made.width)
 
 
 def gradients(made, x, path, threads=None):

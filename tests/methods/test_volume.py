@@ -167,7 +167,7 @@ def test_nerfaccs_weights_give_the_same(on_nerfacc, monkeypatch):
 
 MISTAKES = {
     "starts and ends swapped": lambda a: a | {"t_starts": a["t_ends"], "t_ends": a["t_starts"]},
-    "thickness for density": lambda a: a | {"sigmas": a["sigmas"] * (a["t_ends"] - a["t_starts"])},
+    "intervals not of length one": lambda a: a | {"t_ends": a["t_ends"] * 0.1},
     "last ray forgotten": lambda a: a | {"n_rays": a["n_rays"] - 1},
     "samples of all rays in one": lambda a: a | {"ray_indices": torch.zeros_like(a["ray_indices"])},
     "int32 indices": lambda a: a | {"ray_indices": a["ray_indices"].int()},
@@ -176,16 +176,17 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_noticed(on_nerfacc, mistake):
-    given = samples()
-    want = volume._weights(given[0] * (given[3] - given[2]), *given[4:])
-    right = volume._nerfacc_weights(given[0], *given[2:])
-    assert torch.allclose(right, want, atol=1e-6)
+    density, _, t_starts, t_ends, *rays = samples()
+    optical = density * (t_ends - t_starts)
+    want = volume._shares(optical, *rays)
+    for ours, theirs in zip(want, volume._scanned(optical, *rays), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
     on_nerfacc(MISTAKES[mistake])
     try:
-        wrong = volume._nerfacc_weights(given[0], *given[2:])
+        wrong = volume._scanned(optical, *rays)[0]
     except AssertionError:  # refused by the fake
         return
-    assert (wrong - want).abs().max() > 1e-2
+    assert (wrong - want[0]).abs().max() > 1e-2
 
 
 def test_real_nerfacc_takes_what_we_pass():
