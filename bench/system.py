@@ -17,6 +17,7 @@ _THREAD_VARIABLES = (
 )  # fmt: skip
 _SLEEPERS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 """No library's idle threads may spin on a core that another one's need: OpenMP's sleep, OpenBLAS's (NumPy) can't, so there are none."""
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _CELL_MEMORY = 3 * 2**30
 """Bytes that a training cell is reckoned to need."""
 
@@ -35,11 +36,10 @@ def versions() -> dict[str, str]:
 @cache
 def hardware() -> dict[str, str]:
     """CPU, cores, memory, operating system, and the GPU where there is one. Times of different machines don't compare."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     found = {
         "cpu": _cpu_name(),
         "cores": str(cores()),
-        "memory": f"{memory / 2**30:.0f} GiB",
+        "memory": f"{memory() / 2**30:.0f} GiB",
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
     if gpu := gpu_name():
@@ -52,6 +52,24 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes of memory that this process and its children may have: the machine's, or its container's where that is less."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(there, int(_CONTAINER_LIMIT.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no such limit ("max"), or not Linux
+        return there
+
+
+def gpu_memory() -> int:
+    """Bytes of the first CUDA device's memory; 0 where there is none."""
+    if not gpu_name():
+        return 0
+    import torch
+
+    return int(torch.cuda.get_device_properties(0).total_memory)
 
 
 @cache
@@ -89,8 +107,7 @@ def parallel_cells(device: str, cells: int) -> int:
     """
     if device != "cpu":
         return 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(cells, cores(), memory // _CELL_MEMORY))
+    return max(1, min(cells, cores(), memory() // _CELL_MEMORY))
 
 
 def threads_per_cell(training: int, parallel: int) -> int:

@@ -12,6 +12,7 @@ _VERBS = {
     "ablate": Verb("bench.cli.ablate", "Run a method without each of its factors.", "Run and score"),
     "score": Verb("bench.cli.score", "Score rendered frames against their ground truth.", "Run and score"),
     "status": Verb("bench.cli.status", "Show how far a run is.", "Run and score"),
+    "cancel": Verb("bench.cli.cancel", "Stop a run that is at work.", "Run and score"),
     "audit": Verb("bench.cli.audit", "Measure what methods copied from the ground truth.", "Run and score"),
     "drive": Verb("bench.cli.drive", "Let a trained method speak another sound.", "Run and score"),
     "inspect": Verb("bench.cli.inspect", "Look into a checkpoint: PLY, maps, sizes, embedding.", "Run and score"),
@@ -31,6 +32,7 @@ _VERBS = {
     "protocols": Verb("bench.cli.protocols", "Protocols: what is measured, and how.", "What there is"),
     "metrics": Verb("bench.cli.metrics", "Metrics and their definitions.", "What there is"),
     "weights": Verb("bench.cli.weights", "Model files: list, fetch, check.", "This machine"),
+    "gc": Verb("bench.cli.gc", "Remove what runs leave behind and nobody needs.", "This machine"),
     "doctor": Verb("bench.cli.doctor", "Check this machine, with a remedy for whatever is missing.", "This machine"),
 }
 

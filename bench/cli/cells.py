@@ -1,138 +1,31 @@
-"""What ``bench run`` and ``bench ablate`` share: their options, and how a run is checked, done and told."""
+"""How ``bench run`` and ``bench ablate`` check, do and tell a run."""
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.output import JSON, CommaList, console, emit
-from bench.contract import PRESETS
+from bench.cli.output import console
+from bench.cli.plan_file import spelt
+from bench.cli.run_options import Options
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.containers.plan import ProgramPlan
-    from bench.records import Record
+    from bench.report.data import Cell
     from bench.report.overview import Overview
+    from bench.run.budget import Budget
     from bench.run.executors import Execute
-    from bench.run.preflight import Prepared
+    from bench.run.preflight import Prepared, Request
 
 _EXIT_FAILED, _EXIT_INVALID = 1, 4
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_OPTIONS = (
-    click.option(
-        "--subjects",
-        type=CommaList(),
-        default="",
-        metavar="S,T",
-        help="Names or folders, or all.  [default: the embedded ones]",
-    ),
-    click.option("--preset", type=click.Choice(PRESETS), default="quick", show_default=True, help="How long to train."),
-    click.option(
-        "--seeds", type=CommaList(int), default="0", show_default=True, metavar="0,1", help="One cell for each seed."
-    ),
-    click.option("--protocol", default="neutral", show_default=True, help="What is measured (`bench protocols list`)."),
-    click.option(
-        "--metrics",
-        type=CommaList(),
-        default="",
-        metavar="A,B",
-        help="What to score (`bench metrics list`).  [default: what the protocol names]",
-    ),
-    click.option("--detector", metavar="mediapipe|fan|dlib", help="Landmark detector.  [default: the protocol's]"),
-    click.option(
-        "--references/--no-references",
-        default=True,
-        show_default=True,
-        help="Add floor and ceilings: mean-frame, codec, copy-gt.",
-    ),
-    click.option(
-        "--out",
-        type=click.Path(path_type=Path),
-        help="Run folder.  [default: runs/<preset>-<methods>-<hash of the request>]",
-    ),
-    click.option(
-        "--executor",
-        type=click.Choice(["local", "ray", "slurm"]),
-        default="local",
-        show_default=True,
-        help="Where cells run: here, on a Ray cluster (RAY_ADDRESS), as a Slurm job array.",
-    ),
-    click.option(
-        "--jobs", type=click.IntRange(1), help="Cells at the same time.  [default: on the CPU one a core, on CUDA 1]"
-    ),
-    click.option(
-        "--threads",
-        type=click.IntRange(1),
-        help="CPU threads for each cell.  [default: the cores, shared out over the cells that train at the same time]",
-    ),
-    click.option(
-        "--device",
-        type=click.Choice(["auto", "cpu", "cuda"]),
-        default="auto",
-        show_default=True,
-        help="Where methods run.",
-    ),
-    click.option(
-        "--time-limit", type=click.FloatRange(0, min_open=True), metavar="MIN", help="Minutes a cell may take."
-    ),
-    click.option(
-        "--profile",
-        is_flag=True,
-        help="Record the time of each part of a training step. Only what is trained now is measured: finished cells are kept.",
-    ),
-    click.option(
-        "--log",
-        type=click.Choice(["tensorboard"]),
-        help="Also log training to the cells' tensorboard/ folders, as --profile.",
-    ),
-    click.option(
-        "--load",
-        type=click.Path(path_type=Path),
-        metavar="CHECKPOINT",
-        help="Render this checkpoint folder instead of training: one method, one subject.",
-    ),
-    click.option("--force", is_flag=True, help="Run finished cells again, from nothing."),
-    click.option("--dry-run", is_flag=True, help="Check everything, show the plan, start nothing."),
-    JSON,
-)
-
-
-def run_options(command: _Command) -> _Command:
-    """The options of a run; the command gets them as keywords, for :class:`Options`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-@dataclass(frozen=True)
-class Options:
-    """What :func:`run_options` were given."""
-
-    subjects: Sequence[str]
-    preset: str
-    seeds: Sequence[int]
-    protocol: str
-    metrics: Sequence[str]
-    detector: str | None
-    references: bool
-    out: Path | None
-    executor: Literal["local", "ray", "slurm"]
-    jobs: int | None
-    threads: int | None
-    device: str
-    time_limit: float | None
-    profile: bool
-    log: Literal["tensorboard"] | None
-    load: Path | None
-    force: bool
-    dry_run: bool
-    as_json: bool
+_TOLD = 50
+"""Cells that went wrong and are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -140,124 +33,124 @@ class Finished:
     """A run that came to its end, and its report."""
 
     prepared: Prepared
-    records: list[Record]
     report: Path
     overview: Overview
 
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Those that were asked for; the folder may hold more."""
+        asked = {job.cell for job in self.prepared.jobs}
+        return [cell for cell in self.overview.run.cells if cell.key in asked]
+
     def document(self) -> dict[str, Any]:
         """The run as JSON values (design.md §8)."""
+        from bench.records import load_record
         from bench.run.summary import document
 
-        return document(self.prepared.run.root, self.records, self.prepared.plan.references)
+        plan = self.prepared.plan
+        records = (load_record(job.folder.record) for job in self.prepared.jobs)
+        return {"protocol": plan.protocol} | document(self.prepared.run.root, records, plan.references)
 
     def show_cells(self) -> None:
         """Where everything is, and what went wrong."""
         out, run = console(), self.prepared.run
-        out.print(f"run     {run.root}\nreport  {self.report}", markup=False, soft_wrap=True)
-        for record in self.records:
-            if record.error:
-                text = f"{record.status}  {record.cell.name}: {record.error} (log: {run.cell(record.cell).log})"
-                out.print(text, markup=False, soft_wrap=True)
+        lines = {"protocol": self.prepared.plan.protocol, "run": run.root, "report": self.report}
+        for title, text in lines.items():
+            out.print(f"{title:<8}  {text}", markup=False, soft_wrap=True)
+        wrong = [cell for cell in self.cells if cell.error]
+        for cell in wrong[:_TOLD]:
+            text = f"{cell.status}  {cell.key.name}: {cell.error} (log: {run.cell(cell.key).log})"
+            out.print(text, markup=False, soft_wrap=True)
+        if wrong[_TOLD:]:
+            out.print(
+                f"and {len(wrong) - _TOLD} more: bench status {run.root} --state failed,invalid",
+                markup=False,
+                soft_wrap=True,
+            )
 
-    def leave(self) -> None:
-        """End with the exit code of the worst cell."""
-        states = {record.status for record in self.records}
-        sys.exit(_EXIT_FAILED if "failed" in states else _EXIT_INVALID if "invalid" in states else 0)
+
+def leave(runs: Sequence[Finished]) -> None:
+    """End with the exit code of the worst cell."""
+    states = {cell.status for run in runs for cell in run.cells}
+    sys.exit(_EXIT_FAILED if states - {"ok", "invalid"} else _EXIT_INVALID if "invalid" in states else 0)
 
 
-def carry_out(methods: Sequence[str], options: Options) -> Finished | None:
-    """Check the whole run, then do it and write its report; under ``--dry-run`` show the plan and return None.
+def carry_out(methods: Sequence[str], options: Options) -> list[Finished]:
+    """Check everything, then do it and write the reports: one run for each protocol. Under ``--dry-run`` show the plan, return nothing.
 
     Raises:
-        UsageError, DataError, AbsentError: as :func:`bench.run.preflight.prepare`.
+        UsageError, DataError, AbsentError: as :func:`bench.run.preflight.prepare` and :func:`bench.run.budget.check`.
     """
-    from bench.run import executors
-    from bench.run.preflight import Request, prepare
+    from bench.run import budget, executors
+    from bench.run.preflight import prepare
 
-    o = options
-    request = Request(
-        methods, o.subjects, o.preset, o.seeds, o.protocol, o.metrics, o.detector, o.references, o.device, o.out,
-        shlex.join(["bench", *sys.argv[1:]]), o.profile, o.log or "", o.load,
-    )  # fmt: skip
-    execute = executors.get(o.executor)
-    prepared = prepare(request)
+    execute = executors.get(options.executor)
+    runs = [prepare(request) for request in _requests(methods, options)]
+    local = options.executor == "local"
+    budgets = budget.budgets(runs, options.jobs, force=options.force, reuse=options.reuse, local=local)
+    budget.check(runs, budgets, local=local)
     if options.dry_run:
-        _show_plan(prepared, options.as_json)
-        return None
-    records = _run(prepared, options, execute)
+        from bench.cli import dry_run
+
+        dry_run.show(runs, budgets, options.as_json)
+        return []
+    return [_finished(*pair, options, execute) for pair in zip(runs, budgets, strict=True)]
+
+
+def _requests(methods: Sequence[str], options: Options) -> list[Request]:
+    """One for each protocol, in a folder of its own."""
+    from bench.run.preflight import Request
+
+    o, names = options, list(dict.fromkeys(options.protocol))
+    if not names:
+        raise UsageError("--protocol is empty: name one or more, such as neutral")
+    one = Request(
+        methods, o.subjects, o.preset, o.seeds, names[0], o.metrics, o.detector, o.references, o.device, o.out,
+        spelt(click.get_current_context()), o.profile, o.log or "", o.load,
+    )  # fmt: skip
+    if len(names) == 1:
+        return [one]
+    return [replace(one, protocol=name, out=_beside(o.out, name)) for name in names]
+
+
+def _beside(out: Path | None, protocol: str) -> Path | None:
+    """The folder of one of several protocols: beside the others, so that they share checkpoints."""
+    return out and out.absolute().parent / f"{out.absolute().name}-{protocol}"
+
+
+def _finished(prepared: Prepared, budget: Budget, options: Options, execute: Execute) -> Finished:
+    _run(prepared, budget, options, execute)
 
     from bench.report import build
     from bench.report.overview import Overview
 
-    overview = Overview.of(prepared.run.root)
-    return Finished(prepared, records, build(overview), overview)
+    overview = Overview.to_show(prepared.run.root)
+    return Finished(prepared, build(overview), overview)
 
 
-def _run(prepared: Prepared, options: Options, execute: Execute) -> list[Record]:
+def _run(prepared: Prepared, budget: Budget, options: Options, execute: Execute) -> None:
     from bench import system
+    from bench.run.cancel import stoppable
     from bench.run.display import Display
     from bench.run.preflight import require_programs
     from bench.run.session import run_cells
-    from bench.run.standing import standing
 
-    jobs = options.jobs or system.parallel_cells(system.pick_device(options.device), len(prepared.jobs))
+    pending = budget.pending
     training = len(prepared.jobs) - len(prepared.plan.references)
-    threads = options.threads or system.threads_per_cell(training, jobs)
+    threads = options.threads or system.threads_per_cell(training, budget.parallel)
     limit = options.time_limit * 60 if options.time_limit else None
-    require_programs(job for job in prepared.jobs if options.force or not standing(job).record)
-    with Display(prepared.run, len(prepared.jobs)) as display:
+    require_programs(cost.job for cost in pending)
+    expected = {cost.job.cell: cost.estimate.seconds for cost in pending}
+    with Display(prepared.run, expected, len(budget.costs) - len(pending)) as display, stoppable():
         for note in prepared.notes:
             display.note(note)
         try:
-            return run_cells(
-                prepared, execute, parallel=jobs, threads=threads, limit=limit, force=options.force, display=display
-            )
+            run_cells(
+                prepared, execute, parallel=budget.parallel, threads=threads, limit=limit, force=options.force,
+                reuse=options.reuse, display=display,
+            )  # fmt: skip
         except KeyboardInterrupt:
             display.note(
                 f"stopped; what is finished is kept in {prepared.run.root}. To go on, give the same command again"
             )
             raise
-
-
-def _show_plan(prepared: Prepared, as_json: bool) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from bench.run.standing import standing
-
-    states = [(job.cell, standing(job)) for job in prepared.jobs]
-    programs = _program_plans(prepared)
-    if as_json:
-        cells = [cell.model_dump() | {"name": cell.name, "state": stand.state} for cell, stand in states]
-        plans = [{"cell": name} | found.values() for name, found in programs.items()]
-        about = {"run": str(prepared.run.root), "device": prepared.plan.device, "notes": prepared.notes}
-        emit(about | {"cells": cells, "programs": plans})
-        return
-    table = Table(box=None, pad_edge=False)
-    for title in ("cell", "state", "what happens"):
-        table.add_column(title)
-    for cell, stand in states:
-        table.add_row(escape(cell.name), stand.state, "kept" if stand.record else "run")
-    out = console()
-    out.print(table)
-    out.print(f"run folder  {prepared.run.root}\ndevice      {prepared.plan.device}", markup=False, soft_wrap=True)
-    for name, found in programs.items():
-        out.print("", name, *(f"  {line}" for line in found.lines()), sep="\n", markup=False, soft_wrap=True)
-    for note in prepared.notes:
-        click.echo(f"note: {note}", err=True)
-
-
-def _program_plans(prepared: Prepared) -> dict[str, ProgramPlan]:
-    """What the cells of programs would do, by cell name."""
-    from bench import registry
-    from bench.containers.plan import plan
-    from bench.subject import Subject
-
-    return {
-        job.cell.name: plan(
-            registry.program(job.cell.method, job.cell.backend), Subject(job.subject_root), job.folder.checkpoint,
-            job.cell.preset, job.cell.seed, job.device, job.load,
-        )
-        for job in prepared.jobs
-        if job.cell.backend != "native"
-    }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +36,11 @@ class CommaList(click.ParamType):  # type: ignore[type-arg]  # generic only in n
 def emit(document: Any) -> None:
     """Print a JSON document on stdout."""
     click.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def together(documents: Sequence[Any]) -> Any:
+    """One document for the command: the only one as it is, several as ``{"runs": […]}``."""
+    return documents[0] if len(documents) == 1 else {"runs": list(documents)}
 
 
 def console() -> Console:

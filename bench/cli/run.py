@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.cells import Options, carry_out, run_options
-from bench.cli.output import CommaList, console, emit, print_parts
+from bench.cli.cells import carry_out, leave
+from bench.cli.output import CommaList, console, emit, print_parts, together
+from bench.cli.run_options import Options, run_options
 
 if TYPE_CHECKING:
     from bench.report.overview import Overview
@@ -25,14 +26,15 @@ def command(methods: list[str], **options: Any) -> None:
     """
     chosen = Options(**options)
     finished = carry_out(methods, chosen)
-    if finished is None:
+    if not finished:
         return
     if chosen.as_json:
-        emit(finished.document() | {"table_1": _table_1(finished.overview)})
+        emit(together([run.document() | {"table_1": _table_1(run.overview)} for run in finished]))
     else:
-        _show(finished.overview)
-        finished.show_cells()
-    finished.leave()
+        for run in finished:
+            _show(run.overview)
+            run.show_cells()
+    leave(finished)
 
 
 def _table_1(overview: Overview) -> dict[str, Any] | None:

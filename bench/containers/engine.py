@@ -48,16 +48,21 @@ def user(rootless: bool = False) -> tuple[int, int]:
     return (os.getuid(), os.getgid()) if os.getuid() else (65534, 65534)
 
 
+def orphans(client: Any) -> list[Any]:
+    """The containers of a harness that is gone."""
+    found = client.containers.list(all=True, filters={"label": owner.LABEL}, ignore_removed=True)
+    return [container for container in found if not owner.alive(container.labels.get(owner.LABEL, ""))]
+
+
 def sweep(client: Any) -> int:
     """Remove the containers of a harness that is gone; returns how many."""
     import docker
 
-    found = client.containers.list(all=True, filters={"label": owner.LABEL}, ignore_removed=True)
-    orphans = [container for container in found if not owner.alive(container.labels.get(owner.LABEL, ""))]
-    for orphan in orphans:
+    found = orphans(client)
+    for orphan in found:
         try:
             orphan.remove(force=True, v=True)
         except docker.errors.APIError as error:
             if error.status_code not in (404, 409):  # gone meanwhile, or somebody else is at it
                 raise
-    return len(orphans)
+    return len(found)

@@ -66,12 +66,17 @@ class HostProcess:
             self._process.wait()
 
 
+def orphans() -> list[int]:
+    """Processes that programs of a harness that is gone left running."""
+    return list(_marked(lambda mark: not owner.alive(mark.rpartition(":")[0])))
+
+
 def sweep() -> int:
     """Kill what programs of a harness that is gone left running; returns how many processes."""
-    orphans = list(_marked(lambda mark: not owner.alive(mark.rpartition(":")[0])))
-    for number in orphans:
+    found = orphans()
+    for number in found:
         _kill(number)
-    return len(orphans)
+    return len(found)
 
 
 def _kill(number: int) -> None:

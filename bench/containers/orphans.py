@@ -13,3 +13,12 @@ def clear() -> int:
         return found + engine.sweep(engine.connect())
     except AbsentError:
         return found
+
+
+def count() -> int:
+    """How many there are, in the engine (where one answers) and on the host."""
+    found = len(host.orphans())
+    try:
+        return found + len(engine.orphans(engine.connect()))
+    except AbsentError:
+        return found

@@ -1,8 +1,7 @@
-"""Everything that can be wrong with a run is found here, before any of it starts."""
+"""Everything that can be wrong with a run is found here, before any of it starts; whether it fits: :mod:`bench.run.budget`."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,10 +20,6 @@ from bench.run import tensorboard
 from bench.run.layout import CellFolder, Job, RunFolder
 from bench.run.plan import Chosen, cells, chosen_methods, default_name, parse_choice
 from bench.subject import Subject
-
-_CELL_BYTES = 200 * 2**20
-"""Room for a cell's checkpoint, previews and logs."""
-
 
 REFERENCES = ("mean-frame", "codec", "copy-gt")
 """The floor and the ceilings that stand in every table: a still picture, what storing as video costs, the truth itself."""
@@ -111,7 +106,6 @@ def prepare(request: Request) -> Prepared:
         for key in keys
     ]  # fmt: skip
     plan = _plan(run, keys, references, device, request)
-    _check_disk(run.root, jobs, subjects)
     missing = _missing_weights(scored)
     broken = [f"{one.broken}: its cells will fail" for one in methods if one.broken]
     notes = broken + missing + _missing_detector(scored, detector)
@@ -228,18 +222,6 @@ def _plan(run: RunFolder, keys: list[CellKey], references: list[CellKey], device
         hardware=system.hardware(),
         versions=system.versions(),
     )
-
-
-def _check_disk(root: Path, jobs: Sequence[Job], subjects: dict[str, Subject]) -> None:
-    """Room for what the cells will write: FFV1 takes about two thirds of the raw frames."""
-    used = [subjects[job.cell.subject] for job in jobs]
-    raw = sum(3 * subject.size[0] * subject.size[1] * len(subject.test_ids) for subject in used)
-    needed = int(raw * 0.7) + _CELL_BYTES * len(jobs)
-    place = next(p for p in (root, *root.parents) if p.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        room = f"{free / 2**30:.1f} GiB free, the run needs about {needed / 2**30:.1f}"
-        raise UsageError(f"{place} has {room}: free some or use another --out")
 
 
 def _missing_detector(chosen: Sequence[str], detector: str) -> list[str]:

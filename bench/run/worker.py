@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from bench.errors import BenchError, BenchWarning
+from bench.run.heartbeat import beating
 from bench.run.layout import Job
 
 _GRACE = 4.0
@@ -33,9 +34,10 @@ def main() -> None:
     for descriptor in (pipe, lock):  # what a method starts, or forks, must hold neither
         os.set_inheritable(descriptor, False)
         os.register_at_fork(after_in_child=partial(os.close, descriptor))
-    with os.fdopen(pipe, "w", encoding="utf-8", buffering=1) as events:
+    with os.fdopen(pipe, "w", encoding="utf-8", buffering=1) as events, beating(job.folder) as note:
 
         def emit(event: dict[str, Any]) -> None:
+            note(event)
             events.write(json.dumps(event) + "\n")
 
         def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

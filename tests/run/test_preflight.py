@@ -94,7 +94,7 @@ def test_a_missing_file_is_named_with_what_makes_it(refused, own_toy):
 
 
 def test_no_room(refused, monkeypatch):
-    monkeypatch.setattr("bench.run.preflight.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr("bench.run.budget.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
     assert "free some or use another --out" in refused()
 
 

@@ -1,0 +1,198 @@
+"""What a whole run will take, and whether it fits on this machine: found out before any of it starts."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import registry, system
+from bench.errors import MethodError, RecordError, UsageError
+from bench.records import CellKey
+from bench.run.estimate import NOTHING, Estimate, estimates
+from bench.run.layout import Job, Origin
+from bench.run.preflight import Prepared
+from bench.run.standing import standing
+from bench.subject import Subject
+
+_GIB = 2**30
+_UNKNOWN_CHECKPOINT = 200 * 2**20
+"""Room for checkpoint and training pictures of a trained cell of which no record tells."""
+_WHILE_TRAINING = 6
+"""Times its finished checkpoint that a cell may take while it trains: parameters and two moments, the old file beside the new."""
+_RAW_SHARE = 0.7
+"""FFV1 takes about two thirds of the raw frames."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cell: where it stands and what it will take."""
+
+    job: Job
+    state: str
+    """As :class:`bench.run.standing.Standing` has it."""
+    kept: bool
+    """It is done, so that nothing is to be run."""
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One run's cells, ``parallel`` at once."""
+
+    costs: tuple[Cost, ...]
+    parallel: int
+
+    @property
+    def pending(self) -> list[Cost]:
+        """Cells that will be run."""
+        return [cost for cost in self.costs if not cost.kept]
+
+    @property
+    def unknown(self) -> int:
+        """Cells to run of which no record tells how long they take."""
+        return sum(cost.estimate.seconds is None for cost in self.pending)
+
+    @property
+    def cell_seconds(self) -> float:
+        """All known cells' times together."""
+        return sum(cost.estimate.seconds or 0.0 for cost in self.pending)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Until the last known cell is over: each starts, in order, as soon as one of those before it has ended."""
+        ends = [0.0] * self.parallel
+        for cost in self.pending:
+            heapq.heapreplace(ends, ends[0] + (cost.estimate.seconds or 0.0))
+        return max(ends)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the largest known cells take, as many as run at once."""
+        return sum(self._largest(cost.estimate.memory for cost in self.pending))
+
+    @property
+    def vram(self) -> int:
+        """The same of the GPU's memory."""
+        return sum(self._largest(cost.estimate.vram for cost in self.pending))
+
+    @property
+    def disk(self) -> int:
+        """Bytes that the finished cells will take, where no record tells a reckoning; and what training needs meanwhile."""
+        kept = sum(_disk(cost) for cost in self.pending)
+        return kept + (_WHILE_TRAINING - 1) * sum(self._largest(cost.estimate.checkpoint for cost in self.pending))
+
+    def _largest(self, values: Iterable[int | None]) -> list[int]:
+        return heapq.nlargest(self.parallel, (value or 0 for value in values))
+
+
+def budgets(runs: Sequence[Prepared], jobs: int | None, *, force: bool, reuse: bool, local: bool) -> list[Budget]:
+    """What each of the runs, which come one after the other, will take.
+
+    :param jobs: cells at once; None: as many as :func:`bench.system.parallel_cells` says and as are known to fit in memory
+    :param force: every cell is run
+    :param reuse: a later run doesn't train what an earlier one has trained
+    :param local: the cells run on this machine
+    """
+    trained: set[CellKey] = set()
+    found = []
+    for prepared in runs:
+        costs = _costs(prepared, force)
+        if reuse:
+            costs = [_untrained(cost) if cost.job.cell in trained else cost for cost in costs]
+        trained |= {cost.job.cell for cost in costs}
+        if jobs:
+            found.append(Budget(tuple(costs), jobs))
+        else:
+            most = Budget(tuple(costs), system.parallel_cells(prepared.plan.device, len(costs)))
+            found.append(replace(most, parallel=_fitting(most)) if local else most)
+    return found
+
+
+def check(runs: Sequence[Prepared], found: Sequence[Budget], *, local: bool) -> None:
+    """Raise unless the runs fit: on the disk together, in memory one after the other.
+
+    Memory is checked where the cells run on this machine (``local``), against what earlier cells took.
+
+    Raises:
+        UsageError: they don't; the message has the figures and a remedy.
+    """
+    _check_disk(runs[0].run.root, sum(budget.disk for budget in found))
+    for budget in found if local else ():
+        if lack := _lack(budget):
+            fewer = _fitting(budget)
+            remedy = f"use --jobs {fewer}" if fewer < budget.parallel else "use a larger machine or a smaller preset"
+            raise UsageError(f"{budget.parallel} cells at once would take {lack}: {remedy}")
+
+
+def _costs(prepared: Prepared, force: bool) -> list[Cost]:
+    stands = [_stand(job, force) for job in prepared.jobs]
+    known = {} if all(kept for _, kept in stands) else estimates(prepared.jobs)
+    found = []
+    for job, (state, kept) in zip(prepared.jobs, stands, strict=True):
+        cost = Cost(job, state, kept, NOTHING if kept else known[job.cell])
+        found.append(_untrained(cost) if not force and _is_trained(job) else cost)
+    return found
+
+
+def _stand(job: Job, force: bool) -> tuple[str, bool]:
+    """Where a cell stands, and whether it is kept; its record is not, there may be many."""
+    if force:
+        return "new", False
+    stand = standing(job)
+    return stand.state, stand.record is not None
+
+
+def _is_trained(job: Job) -> bool:
+    try:
+        return job.folder.trained.is_file() and Origin.read(job.folder.job).same_files(job.origin)
+    except RecordError:
+        return False
+
+
+def _untrained(cost: Cost) -> Cost:
+    return replace(cost, estimate=replace(cost.estimate, training=0.0))
+
+
+def _disk(cost: Cost) -> int:
+    if cost.estimate.disk is not None:
+        return cost.estimate.disk
+    subject = Subject(cost.job.subject_root)
+    frames = int(3 * math.prod(subject.size) * len(subject.test_ids) * _RAW_SHARE)
+    return frames + (_UNKNOWN_CHECKPOINT if _learns(cost.job) else 0)
+
+
+def _learns(job: Job) -> bool:
+    """Whether the cell will have a checkpoint worth speaking of."""
+    try:
+        return registry.info(job.cell.method, job.cell.variant, job.cell.backend).kind != "reference"
+    except MethodError:
+        return False  # a broken plugin: the cell will fail
+
+
+def _fitting(budget: Budget) -> int:
+    """As many cells at once as are known to fit in memory, at least one."""
+    fewer = (n for n in range(budget.parallel, 1, -1) if not _lack(replace(budget, parallel=n)))
+    return next(fewer, 1)
+
+
+def _lack(budget: Budget) -> str:
+    """Which memory is too small, in words; empty: none that is known."""
+    for what, needed, there in (
+        ("memory", budget.memory, system.memory),
+        ("GPU memory", budget.vram, system.gpu_memory),
+    ):
+        if needed and needed > (room := there()):
+            return f"{needed / _GIB:.1f} GiB of {what}, as earlier ones did, and there are {room / _GIB:.1f}"
+    return ""
+
+
+def _check_disk(root: Path, needed: int) -> None:
+    place = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        room = f"{free / _GIB:.1f} GiB free, the run needs about {needed / _GIB:.1f}"
+        raise UsageError(f"{place} has {room}: free some (`bench gc`) or use another --out")
