@@ -33,6 +33,7 @@ def run(tmp_path: Path) -> Path:
     (root / "cells/gone--toy--quick--s0/checkpoint/model").write_bytes(bytes(90))
     (root / ".locks").mkdir()
     (root / ".locks" / CELL).touch()
+    (root / ".lock").touch()
     return root
 
 
