@@ -15,6 +15,7 @@ from bench import locks, paths, records
 from bench.errors import UsageError
 from bench.metrics.cache import LIMITS
 from bench.run.layout import CellFolder, RunFolder
+from bench.run.training import CHANGED
 
 Why = Literal[
     "half written", "not in the plan", "only for resuming a training that is over", "cache, made again when needed"
@@ -92,6 +93,8 @@ def _of_cell(cell: CellFolder) -> Iterator[Leftover]:
         for path in (cell.steps, cell.halvings):
             if path.exists():
                 yield _leftover(path, "only for resuming a training that is over")
+        if (aside := cell.root / CHANGED).exists():
+            yield _leftover(aside, "put aside because it was changed; another was trained")
 
 
 def _half_written(folder: Path) -> Iterator[Leftover]:

@@ -43,6 +43,7 @@ GOES = {
     f"cells/{CELL}/checkpoint/.model.abcd1234.safetensors": "half written",
     f"cells/{CELL}/training.jsonl": "only for resuming a training that is over",
     f"cells/{CELL}/halvings.json": "only for resuming a training that is over",
+    f"cells/{CELL}/checkpoint.changed/model": "put aside because it was changed; another was trained",
     f"cells/.{CELL}.abcd1234/frames.mkv": "half written",
     "cells/gone--toy--quick--s0/record.json": "not in the plan",
     ".run.abcd1234.json": "half written",
@@ -60,11 +61,12 @@ def test_what_may_go_is_shown_with_its_size_and_nothing_is_touched(run: Path):
     assert document["removed"] is False
     found = {Path(row["path"]).relative_to(run).as_posix(): (row["bytes"], row["why"]) for row in document["leftovers"]}
     expected = {name: (10, why) for name, why in GOES.items()}
-    expected |= {f"cells/.{CELL}.abcd1234": expected.pop(f"cells/.{CELL}.abcd1234/frames.mkv")}
+    for folder, file in ((f"cells/.{CELL}.abcd1234", "frames.mkv"), (f"cells/{CELL}/checkpoint.changed", "model")):
+        expected[folder] = expected.pop(f"{folder}/{file}")
     del expected["cells/gone--toy--quick--s0/record.json"]
     assert found == expected | {"cells/gone--toy--quick--s0": (100, "not in the plan")}
-    assert document["bytes"] == 180
-    assert "180 B may go" in bench("gc", run, "--dry-run").stdout
+    assert document["bytes"] == 190
+    assert "190 B may go" in bench("gc", run, "--dry-run").stdout
     assert _files(run) == before
 
 

@@ -95,7 +95,7 @@ def test_a_missing_file_is_named_with_what_makes_it(refused, own_toy):
 
 def test_no_room(refused, monkeypatch):
     monkeypatch.setattr("bench.run.budget.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
-    assert "free some or use another --out" in refused()
+    assert "free some (`bench gc`) or use another --out" in refused()
 
 
 def test_two_subjects_of_one_name(refused, toy_folder, own_toy):
