@@ -217,15 +217,22 @@ def best_available(device: str = "cpu") -> Detector:
     raise AbsentError(f"no landmark detector works: {'; '.join(reasons)}")
 
 
+_SILENCE = threading.RLock()
+
+
 @contextmanager
 def silent_stderr() -> Iterator[Any]:
-    """Keep a C++ library's chatter off the terminal: it writes to the file descriptor, past ``sys.stderr``."""
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
+    """Keep a C++ library's chatter off the terminal: it writes to the file descriptor, past ``sys.stderr``.
+
+    The descriptor is the whole process's: of threads that do this at the same time, one waits for the other.
+    """
+    with _SILENCE:
+        sys.stderr.flush()
+        saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(null, 2)
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(null)

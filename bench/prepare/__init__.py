@@ -1,9 +1,9 @@
-"""From a video to a subject folder (docs/prepare.md): the steps in order, each made once and kept."""
+"""From a video to a subject folder (docs/prepare.md): steps that need each other, each made once and kept."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench import locks
@@ -29,7 +29,8 @@ from bench.prepare import (
     track,
     units,
 )
-from bench.prepare.steps import LOCK, Done, Job, Options, Step, Track, fingerprint, run_step, sweep
+from bench.prepare.schedule import run_steps
+from bench.prepare.steps import LOCK, Done, Job, Options, Step, Track, sweep
 
 __all__ = ["STEPS", "Done", "Options", "prepare"]
 
@@ -97,12 +98,8 @@ def prepare(options: Options, track: Track[Any], tell: Callable[[Done], None]) -
 
 
 def _run(job: Job, tell: Callable[[Done], None]) -> list[Done]:
-    marks: dict[str, str] = {}
-    done: list[Done] = []
-    for step in STEPS:
+    def before(step: Step, done: Mapping[str, Done]) -> None:
         if step is sheet.STEP:  # it opens the subject, so the card must be there
-            _write_meta(job, done)
-        marks[step.name] = fingerprint(step, job.options, marks)
-        done.append(run_step(step, job, marks[step.name]))
-        tell(done[-1])
-    return done
+            _write_meta(job, [done[one.name] for one in STEPS if one.name in done])
+
+    return run_steps(STEPS, job, tell, before)

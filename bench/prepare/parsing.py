@@ -21,6 +21,8 @@ from bench.prepare.workers import each
 
 Labels = NDArray[np.uint8]
 RAW = ".prepare/raw"
+NOWHERE = np.zeros((0, 2), np.float32)
+"""The mesh given to a parser that doesn't look at it."""
 SAMPLES = 16
 """Training frames from which the offline parser learns the clip's colours."""
 
@@ -44,19 +46,27 @@ def _device() -> str:
 
 def run(job: Job) -> Made:
     """Parse every frame that has no answer yet."""
-    choice, points = parsers.choose(job.options.parser), mesh.load(job)
-    parser = parsers.load(choice, _samples(job, points), _device())
+    choice = parsers.choose(job.options.parser)
+    points = mesh.load(job) if _reads_mesh(job.options) else None
+    parser = parsers.load(choice, _samples(job, points) if points is not None else [], _device())
 
     def parse(i: int) -> None:
         path = job.root / RAW / f"{i}.png"
         if not path.exists():
             with Image.open(job.image(i)) as picture, atomic_file(path, flush=False) as temporary:
-                classes.save(temporary, parser(picture.convert("RGB"), points[i]), small=False)
+                classes.save(
+                    temporary, parser(picture.convert("RGB"), points[i] if points is not None else NOWHERE), small=False
+                )
 
     for _ in job.track(each(parse, range(job.frames)), "parsing", job.frames):
         pass
     facts = {"parser": choice.name, "parser_licence": choice.licence}
     return Made(f"{job.frames} frames: {choice.name}", {}, facts)
+
+
+def _reads_mesh(options: Options) -> bool:
+    """A network looks at the picture alone, so that it can begin beside the mesh."""
+    return parsers.choose(options.parser).kind == "mesh"
 
 
 def _inputs(options: Options) -> dict[str, object]:
@@ -65,4 +75,11 @@ def _inputs(options: Options) -> dict[str, object]:
     return {"parser": choice.model, "hair": choice.hair, **code}
 
 
-STEP = Step("parsing", run, (f"{RAW}/*.png",), needs=("frames", "mesh"), inputs=_inputs)
+STEP = Step(
+    "parsing",
+    run,
+    (f"{RAW}/*.png",),
+    needs=("frames",),
+    sometimes=lambda options: ("mesh",) * _reads_mesh(options),
+    inputs=_inputs,
+)

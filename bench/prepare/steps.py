@@ -121,8 +121,14 @@ class Step:
     """Relative to the subject folder."""
     needs: tuple[str, ...] = ()
     """Names of the steps whose files are read."""
+    sometimes: Callable[[Options], tuple[str, ...]] = lambda options: ()
+    """The same, where that depends on the options."""
     inputs: Callable[[Options], Mapping[str, Any]] = lambda options: {}
     """Options that matter; a Path counts with its contents."""
+
+    def needed(self, options: Options) -> tuple[str, ...]:
+        """All steps whose files are read."""
+        return self.needs + self.sometimes(options)
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def fingerprint(step: Step, options: Options, before: Mapping[str, str]) -> str:
     parts = {
         "code": _digest(Path(inspect.getfile(step.run))),
         "inputs": {key: _digest(value) for key, value in step.inputs(options).items()},
-        "needs": [before[name] for name in step.needs],
+        "needs": [before[name] for name in step.needed(options)],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
-
-import cv2
 
 from bench import system
 
@@ -16,22 +13,11 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Every thread has a whole item; OpenCV's own would only wait for each other."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
 def each(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     """``function`` of each item, in order, by as many threads as there are cores; at most two items a thread are held."""
     workers = system.cores()
     waiting: deque[Future[B]] = deque()
-    with _one_opencv_thread(), ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from PIL import Image
 from bench import catalogue, classes, weights
 from bench.errors import AbsentError, DataError
 from bench.prepare import contours, parsers
-from bench.prepare.parsers import bisenet, evidence, geometry, offline, tflite
+from bench.prepare.parsers import bisenet, evidence, geometry, offline, tail, tflite
 
 NOWHERE = np.zeros((478, 2))
 
@@ -280,3 +281,32 @@ def test_another_parser_means_that_frames_are_parsed_anew(monkeypatch: pytest.Mo
         trusted(monkeypatch, name)
         marks.append(fingerprint(parsing.STEP, options, before))
     assert len(set(marks)) == 4
+
+
+def test_scores_are_enlarged_as_the_network_places_them() -> None:
+    """A ramp from class 0 to class 1 along x: where they cross is known in closed form."""
+    scores = np.zeros((8, 8, 2))
+    scores[..., 1] = np.arange(8) - 3.3  # class 1 wins right of grid coordinate 3.3
+    for centred, shift in ((True, 0.0), (False, 0.5 - 0.5 / 8)):
+        labels = tail.enlarged(scores, 64, (96, 96), centred)
+        grid = (np.arange(96) + 0.5) / 12 - 0.5 + shift
+        expected = grid > 3.3
+        sure = abs(grid - 3.3) > 1 / 16  # OpenCV places to 1/32 of a pixel
+        assert (labels[:, sure] == expected[sure]).all()
+
+
+def test_the_trimmed_network_says_what_the_whole_one_says(parser: Path) -> None:
+    cut = tail.trimmed(parser.read_bytes())
+    assert cut is not None
+    whole, ours = parsers.load(parsers.choose(parser), []), parsers.load(parsers.choose(parser), [])
+    whole._trimmed = None
+    subject = catalogue.resolve("ada")
+    for i in (0, 200):
+        picture = Image.fromarray(subject.frame(i).image)
+        assert (whole(picture, NOWHERE) == ours(picture, NOWHERE)).mean() > 0.99
+
+
+def test_another_network_is_left_whole(parser: Path) -> None:
+    model = parser.with_name("face_landmarker.task")
+    with zipfile.ZipFile(model) as bundle:
+        assert tail.trimmed(bundle.read("face_landmarks_detector.tflite")) is None

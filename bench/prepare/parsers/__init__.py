@@ -59,7 +59,9 @@ class Choice:
     def code(self) -> tuple[Path, ...]:
         """The files of code that decide what this parser says."""
         here = Path(__file__)
-        names = ("offline", "geometry", "evidence") if self.kind == "mesh" else (self.kind,)
+        names = {"mesh": ("offline", "geometry", "evidence"), "tflite": ("tflite", "tail"), "bisenet": ("bisenet",)}[
+            self.kind
+        ]
         return (here, *(here.with_name(f"{name}.py") for name in names))
 
 
