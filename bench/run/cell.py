@@ -6,9 +6,11 @@ hash, and what comes after training is done again from it.
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from bench import protocol, records, registry, system
 from bench.checkpoints import Trained
@@ -16,6 +18,7 @@ from bench.contract import Method, named_libraries
 from bench.errors import RecordError
 from bench.paths import atomic_file, write_text
 from bench.records import Fps, MetricRecord, Record
+from bench.run.environment import plugin_source
 from bench.run.imports import import_limit
 from bench.run.layout import CellFolder, Job, Origin
 from bench.run.progress import Emit
@@ -95,7 +98,13 @@ def _provenance(method: Method, job: Job, subject: Subject, trained: Trained, re
         "batch": f"1/{2**trained.halvings}: memory ran out" if trained.halvings else "",
         "not audited": unaudited(method, job),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in found.items() if value} | plugin_source(_file(method))
+
+
+def _file(method: Method) -> Path:
+    """Where a method's code is: its module, or a program's TOML."""
+    program = getattr(method, "found", None)
+    return Path(program.path) if program else Path(inspect.getfile(type(method)))
 
 
 def _prepare(folder: CellFolder, job: Job) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from platform import node
 from typing import Any
 
-from bench import locks, records
+from bench import locks, records, registry
 from bench.errors import RecordError
 from bench.records import CellKey, Record
 from bench.run.executor import execute, failed
@@ -56,6 +57,14 @@ def run_here(told: Order, tell: Tell = lambda event: None) -> None:
     place = RunFolder(job.run).root / ".locks" / job.cell.name
     with locks.hold(place, _LOST_NODES_DIE_IN) as lock:
         if standing(job).record:
+            return
+        if (code := registry.code(job.cell.method, job.cell.backend)) != job.code:
+            version = f"{code or 'none'} here, {job.code or 'none'} where the run was started"
+            failed(
+                job,
+                f"another version of {job.cell.label} is installed on {node()} ({version}): install the same",
+                datetime.now(UTC),
+            )
             return
         ended = execute(
             [job], lock=lock, parallel=1, threads=told.threads, limit=told.limit, offline=told.offline, watcher=_Sender(tell)
