@@ -39,7 +39,8 @@ def _document(prepared: Prepared, budget: Budget) -> dict[str, Any]:
         "notes": prepared.notes,
         "cells": [
             cost.job.cell.model_dump()
-            | {"name": cost.job.cell.name, "state": cost.state, "estimate": _values(cost.estimate)}
+            | {"name": cost.job.cell.name, "state": cost.state, "kept": cost.kept}
+            | {"from": str(cost.giver) if cost.giver else None, "estimate": _values(cost.estimate)}
             for cost in budget.costs
         ],
         "estimate": {
@@ -100,12 +101,13 @@ def _table(budget: Budget) -> Table:
 def _cells(cost: Cost, on_gpu: bool) -> tuple[str, str, str, str, str]:
     """What happens, time, memory, disk, and which cell is the measure."""
     if cost.kept:
-        return "kept", "", "", "", ""
+        return f"taken over from {cost.giver.name}" if cost.giver else "kept", "", "", "", ""
+    happens = f"run, checkpoint from {cost.giver.name}" if cost.giver else "run"
     estimate = cost.estimate
     if estimate.record is None:
-        return "run", UNKNOWN, UNKNOWN, UNKNOWN, ""
+        return happens, UNKNOWN, UNKNOWN, UNKNOWN, ""
     memory = estimate.vram if on_gpu else estimate.memory
-    return "run", duration(estimate.seconds), size(memory), size(estimate.disk), _measure(estimate)
+    return happens, duration(estimate.seconds), size(memory), size(estimate.disk), _measure(estimate)
 
 
 def _measure(estimate: Estimate) -> str:

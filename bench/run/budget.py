@@ -15,7 +15,8 @@ from bench.records import CellKey
 from bench.run.estimate import NOTHING, Estimate, estimates
 from bench.run.layout import Job, Origin
 from bench.run.preflight import Prepared
-from bench.run.standing import standing
+from bench.run.reuse import beside
+from bench.run.standing import Standing, standing
 from bench.subject import Subject
 
 _GIB = 2**30
@@ -37,6 +38,8 @@ class Cost:
     kept: bool
     """It is done, so that nothing is to be run."""
     estimate: Estimate
+    giver: Path | None = None
+    """The neighbouring run that it, or its checkpoint, is taken over from (:mod:`bench.run.reuse`)."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def budgets(runs: Sequence[Prepared], jobs: int | None, *, force: bool, reuse: b
     trained: set[CellKey] = set()
     found = []
     for prepared in runs:
-        costs = _costs(prepared, force)
+        costs = _costs(prepared, force, reuse and not force)
         if reuse:
             costs = [_untrained(cost) if cost.job.cell in trained else cost for cost in costs]
         trained |= {cost.job.cell for cost in costs}
@@ -128,22 +131,22 @@ def check(runs: Sequence[Prepared], found: Sequence[Budget], *, local: bool) -> 
             raise UsageError(f"{budget.parallel} cells at once would take {lack}: {remedy}")
 
 
-def _costs(prepared: Prepared, force: bool) -> list[Cost]:
-    stands = [_stand(job, force) for job in prepared.jobs]
-    known = {} if all(kept for _, kept in stands) else estimates(prepared.jobs)
-    found = []
-    for job, (state, kept) in zip(prepared.jobs, stands, strict=True):
-        cost = Cost(job, state, kept, NOTHING if kept else known[job.cell])
-        found.append(_untrained(cost) if not force and _is_trained(job) else cost)
-    return found
+def _costs(prepared: Prepared, force: bool, reuse: bool) -> list[Cost]:
+    given = beside(prepared.jobs, prepared.plan) if reuse else {}
+    costs = [_standing(job, given.get(job.cell), force) for job in prepared.jobs]
+    known = estimates([cost.job for cost in costs if not cost.kept])
+    costs = [cost if cost.kept else replace(cost, estimate=known[cost.job.cell]) for cost in costs]
+    return [_untrained(cost) if cost.giver or (not force and _is_trained(cost.job)) else cost for cost in costs]
 
 
-def _stand(job: Job, force: bool) -> tuple[str, bool]:
-    """Where a cell stands, and whether it is kept; its record is not, there may be many."""
-    if force:
-        return "new", False
-    stand = standing(job)
-    return stand.state, stand.record is not None
+def _standing(job: Job, there: Job | None, force: bool) -> Cost:
+    """Where a cell stands, without its record, which is not kept: there may be many.
+
+    :param there: its job in the run that it is taken over from
+    """
+    stand = Standing("new") if force else standing(there or job)
+    state, giver = ("new", there.run) if there else (stand.state, None)
+    return Cost(job, state, stand.record is not None, NOTHING, giver)
 
 
 def _is_trained(job: Job) -> bool:

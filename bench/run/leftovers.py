@@ -18,7 +18,11 @@ from bench.run.layout import CellFolder, RunFolder
 from bench.run.training import CHANGED
 
 Why = Literal[
-    "half written", "not in the plan", "only for resuming a training that is over", "cache, made again when needed"
+    "half written",
+    "not in the plan",
+    "only for resuming a training that is over",
+    "put aside because it was changed; another was trained",
+    "cache, made again when needed",
 ]
 _HALF_WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")
 """Names that :mod:`bench.paths` gives to what isn't whole yet."""

@@ -9,36 +9,38 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import records
 from bench.errors import RecordError
 from bench.paths import atomic_folder
-from bench.records import Plan
+from bench.records import CellKey, Plan
 from bench.run.layout import CellFolder, Job, Origin, RunFolder
 
 _OWN = {"log.txt", "inspection", "tensorboard"}
 """What isn't taken along: a log is appended to, the others are made on demand."""
 
 
-def take_over(jobs: Iterable[Job], plan: Plan) -> Mapping[str, int]:
-    """Give the cells that haven't begun what a neighbouring run has of them; how many came from which run folder.
+def beside(jobs: Iterable[Job], plan: Plan) -> dict[CellKey, Job]:
+    """For each cell that hasn't begun, its job in a neighbouring run that has trained it from the same files.
 
-    Only from runs on the same hardware, because a record's times are of the machine that took them.
+    Only in runs on the same hardware, because a record's times are of the machine that took them.
     """
     fresh = [job for job in jobs if not job.folder.root.exists()]
-    if not fresh:
-        return {}
-    run = fresh[0].run
-    neighbours = [other for other in _neighbours(run) if _same_machine(other, plan)]
-    taken = Counter[str]()
+    neighbours = [other for other in _neighbours(fresh[0].run) if _same_machine(other, plan)] if fresh else []
+    found = {}
     for job in fresh:
-        for other in neighbours:
-            if _take(RunFolder(other).cell(job.cell), job):
-                taken[other.name] += 1
-                break
-    return taken
+        there = (job.model_copy(update={"run": other}) for other in neighbours)
+        if first := next((one for one in there if one.folder.trained.is_file() and _same_files(one.folder, job)), None):
+            found[job.cell] = first
+    return found
+
+
+def take_over(jobs: Sequence[Job], plan: Plan) -> Mapping[str, int]:
+    """Give the cells that haven't begun what a neighbouring run has of them; how many came from which run folder."""
+    found = beside(jobs, plan)
+    return Counter(found[job.cell].run.name for job in jobs if job.cell in found and _take(found[job.cell].folder, job))
 
 
 def _neighbours(run: Path) -> Iterator[Path]:
@@ -55,9 +57,6 @@ def _same_machine(run: Path, plan: Plan) -> bool:
 
 
 def _take(there: CellFolder, job: Job) -> bool:
-    """Take a cell whose training is over and that was made from the same files."""
-    if not there.trained.is_file() or not _same_files(there, job):
-        return False
     try:
         with atomic_folder(job.folder.root) as temporary:
             for entry in there.root.iterdir():

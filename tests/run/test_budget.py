@@ -169,6 +169,22 @@ def test_what_is_done_takes_nothing_and_two_protocols_train_once(toy_folder: Pat
     assert (kept.pending, kept.wall_seconds, kept.memory, kept.disk) == ([], 0, 0, 0)
 
 
+def test_what_a_neighbour_has_done_is_taken_over(toy_folder: Path, tmp_path: Path):
+    arguments = ("run", "--methods", "t-float", "--subjects", toy_folder, "--metrics", "psnr", "--no-references")
+    bench_json(*arguments, "--out", tmp_path / "old")
+
+    def planned(*more: object) -> dict[str, object]:
+        (cell,) = bench_json(*arguments, "--out", tmp_path / "new", "--dry-run", *more)["cells"]
+        return {key: cell[key] for key in ("state", "kept", "from")}
+
+    old = str(tmp_path / "old")
+    assert planned() == {"state": "new", "kept": True, "from": old}
+    assert planned("--protocol", "degstalk-paper") == {"state": "new", "kept": False, "from": old}  # its checkpoint
+    assert planned("--metrics", "psnr,ssim") == {"state": "new", "kept": False, "from": old}
+    assert planned("--no-reuse") == planned("--force") == {"state": "new", "kept": False, "from": None}
+    assert "taken over from old" in bench(*arguments, "--out", tmp_path / "new", "--dry-run").stdout
+
+
 def test_the_plan_says_what_it_takes_and_from_where(toy_folder: Path, tmp_path: Path):
     arguments = (
         "run",
