@@ -106,7 +106,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-@pytest.mark.parametrize("room", [0, 16, 48, 96])
+@pytest.mark.parametrize("room", [0, 48])
 def test_a_disk_that_fills_up(room, small_disk, undisturbed, toy_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("bench.run.budget._check_disk", lambda *_: None)  # it would refuse to begin
     arguments = ("run", "--methods", "t-killed", "--subjects", toy_folder, "--out", small_disk / "r", *FAST)
