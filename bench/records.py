@@ -20,7 +20,6 @@ A run folder::
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -156,8 +155,8 @@ def load_record(path: Path) -> Record:
         RecordError: missing, not JSON, or not a record; the message says which file to remove.
     """
     try:
-        return Record.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
+        return Record.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
         raise RecordError(f"{path} is not a readable record ({_first(error)}); remove it and run again") from error
 
 
@@ -165,12 +164,13 @@ def load_plan(run: Path) -> Plan:
     """Read ``run.json`` of a run folder."""
     path = run / "run.json"
     try:
-        return Plan.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Plan.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise RecordError(f"{run} is not a run folder: it has no run.json") from error
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValidationError) as error:
         raise RecordError(f"{path} is not a readable plan ({_first(error)})") from error
 
 
-def _first(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def _first(error: OSError | ValidationError) -> str:
+    text = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    return text.splitlines()[0]

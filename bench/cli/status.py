@@ -15,6 +15,7 @@ from bench.cli.notes import noted
 from bench.cli.output import JSON, CommaList, emit
 from bench.errors import unknown
 from bench.records import load_plan
+from bench.run import heartbeat
 from bench.run.heartbeat import Sign
 from bench.run.layout import CellFolder, RunFolder
 from bench.units import duration
@@ -71,28 +72,33 @@ def command(run: Path, wanted: Sequence[str], as_json: bool) -> None:
 
 def _states(run: Path, working: bool) -> list[_State]:
     """Every planned cell's, in the order of the plan."""
-    from bench.run import heartbeat, index
+    from bench.run import index
 
     plan, found = load_plan(run), index.refresh(run)
     states = []
-    for key in plan.cells:
-        entry, problem = found.look(key)
+    for name in (key.name for key in plan.cells):
+        entry, problem = found.look(name)
         if entry:
-            states.append(_State(key.name, entry.status, entry.error or f"{entry.seconds:.0f} s"))
+            states.append(_State(name, entry.status, entry.error or f"{entry.seconds:.0f} s"))
         elif problem:
-            states.append(_State(key.name, "corrupt", problem))
-        elif (folder := RunFolder(run).cell(key)).job.exists():
-            sign = heartbeat.last(folder) if working else None
-            detail = _told(sign) if sign else _stage(folder)
-            states.append(_State(key.name, "running" if working else "interrupted", detail, sign))
+            states.append(_State(name, "corrupt", problem))
+        elif (folder := CellFolder(run / "cells" / name)).job.exists():
+            states.append(_unfinished(name, folder, working))
         else:
-            states.append(_State(key.name, "waiting", ""))
+            states.append(_State(name, "waiting", ""))
     return states
 
 
 def _table(cells: Sequence[_State]) -> str:
     wide = max(len(cell.cell) for cell in cells)
     return "\n".join(f"{cell.cell:{wide}}  {cell.state:11}  {cell.detail}".rstrip() for cell in cells)
+
+
+def _unfinished(name: str, folder: CellFolder, working: bool) -> _State:
+    if not working:
+        return _State(name, "interrupted", _stage(folder))
+    sign = heartbeat.last(folder)
+    return _State(name, "running", _told(sign) if sign else _stage(folder), sign)
 
 
 def _told(sign: Sign) -> str:

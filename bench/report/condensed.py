@@ -85,7 +85,7 @@ def _usable(run: Run) -> pd.DataFrame:
     assert run.index
     placed = [(place, cell) for place, cell in enumerate(run.cells) if cell.status in ("ok", "invalid")]
     rows = {folder: row for row, folder in enumerate(run.index.table["file.folder"].to_pylist())}
-    frame = run.index.table.take([rows[cell.folder.name] for _, cell in placed]).to_pandas()
+    frame = run.index.table.take([rows[cell.name] for _, cell in placed]).to_pandas()
     labels = pd.Series([run.label(cell.key) for _, cell in placed], dtype=object)
     return frame.assign(label=labels, place=[place for place, _ in placed])
 

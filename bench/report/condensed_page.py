@@ -79,9 +79,7 @@ def failures(overview: Overview) -> Sequence[Failure]:
     for cell in overview.run.cells:
         if cell.error:
             groups.setdefault((cell.status, cell.error, overview.run.label(cell.key)), []).append(cell)
-    found = [
-        Failure(*kind, len(cells), cells[0].key.name, _log(cells[0].folder.name)) for kind, cells in groups.items()
-    ]
+    found = [Failure(*kind, len(cells), cells[0].key.name, _log(cells[0].name)) for kind, cells in groups.items()]
     return sorted(found, key=lambda failure: -failure.count)
 
 

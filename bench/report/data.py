@@ -32,11 +32,19 @@ class Cell:
     """One planned cell and what the disk has of it."""
 
     key: CellKey
-    folder: Path
+    cells: Path
+    """The folder of cells that it is in; :attr:`folder` is its own."""
+    name: str
+    """Of its folder."""
     entry: Entry | None
     """What the index says of its record."""
     problem: str | None = None
     """Why ``entry`` is None though a record is there."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.cells / self.name
 
     @cached_property
     def record(self) -> Record | None:
@@ -176,15 +184,16 @@ def load(path: Path) -> Run:
     Raises:
         RecordError: ``path`` has no readable ``run.json``.
     """
-    plan, found = load_plan(path), index.refresh(path)
+    plan, found, folder = load_plan(path), index.refresh(path), path / "cells"
+    planned = {key.name: key for key in plan.cells}
     cells = []
-    for key in plan.cells:
-        entry, problem = found.look(key)
-        cells.append(Cell(key, path / "cells" / key.name, entry, problem or None))
-    planned = {key.name for key in plan.cells}
-    strays = [problem for folder, problem in found.problems.items() if folder not in planned]
-    others = ((folder, entry) for folder, entry in found.entries.items() if folder not in planned)
-    cells += [Cell(entry.cell, path / "cells" / folder, entry) for folder, entry in others]
+    for name, key in planned.items():
+        entry, problem = found.look(name)
+        cells.append(Cell(key, folder, name, entry, problem or None))
+    cells += [
+        Cell(found.key(name), folder, name, entry) for name, entry in found.entries.items() if name not in planned
+    ]
+    strays = [problem for name, problem in found.problems.items() if name not in planned]
     return Run(path, plan, tuple(cells), tuple(strays), index=found)
 
 

@@ -49,7 +49,7 @@ def merge(paths: Sequence[Path], path: Path) -> Merged:
     if not best:
         raise RecordError(f"no finished cell in {', '.join(map(str, paths))}; see `bench status RUN`")
     cells = [cell for _, cell in best.values()]
-    cells += [Cell(key, path / "cells" / key.name, None) for key in _gaps(list(best))]
+    cells += [Cell(key, path / "cells", key.name, None) for key in _gaps(list(best))]
     plans = [run.plan for run in runs]
     plan = Plan(
         cells=[cell.key for cell in cells],

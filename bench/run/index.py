@@ -13,11 +13,12 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.errors import BenchWarning, RecordError
@@ -35,24 +36,18 @@ _TYPES = _FILE | {
     **dict.fromkeys(_KEY, pa.string()),
     **{"seed": pa.int64(), "status": pa.string(), "error": pa.string()},
     **{"peak_memory_bytes": pa.int64(), "canvas": pa.string(), "fps": pa.float64(), "train_seconds": pa.float64()},
-    **{"cell.seconds": pa.float64(), "cell.kind": pa.string(), "cell.ways": pa.string()},
+    **dict.fromkeys(("cell.name", "cell.kind", "cell.ways"), pa.string()),
+    "cell.seconds": pa.float64(),
 }
 """Of columns that every index has."""
-
-
-class _Stamp(NamedTuple):
-    """What tells that a file is still the same; a record that is written again has another inode."""
-
-    mtime_ns: int
-    size: int
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What a list says of a record."""
 
-    cell: CellKey
+    name: str
+    """Of its cell."""
     status: Status
     error: str | None
     seconds: float
@@ -72,32 +67,32 @@ class Index:
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """What lists say of each, by folder."""
-        names = ("file.folder", "status", "error", "cell.seconds", *_KEY)
-        columns = (self.table[name].to_pylist() for name in names)
-        return {
-            folder: Entry(CellKey.model_construct(**dict(zip(_KEY, key, strict=True))), status, error, seconds)
-            for folder, status, error, seconds, *key in zip(*columns, strict=True)
-        }
+        columns = (self.table[name].to_pylist() for name in ("cell.name", "status", "error", "cell.seconds"))
+        return dict(zip(self.table["file.folder"].to_pylist(), map(Entry, *columns), strict=True))
 
-    def look(self, key: CellKey) -> tuple[Entry | None, str]:
-        """What is known of a cell's record, or, where that can't be used, why; neither: there is none."""
-        entry = self.entries.get(key.name)
-        if entry and entry.cell != key:
-            return None, f"{key.name}/record.json is the record of {entry.cell.name}; remove it and run again"
-        return entry, self.problems.get(key.name, "")
+    def look(self, name: str) -> tuple[Entry | None, str]:
+        """What is known of the record of the cell ``name``, or, where that can't be used, why; neither: there is none."""
+        entry = self.entries.get(name)
+        if entry and entry.name != name:
+            return None, f"{name}/record.json is the record of {entry.name}; remove it and run again"
+        return entry, self.problems.get(name, "")
+
+    def key(self, folder: str) -> CellKey:
+        """Which cell a record is of."""
+        row = self.table.filter(pc.equal(self.table["file.folder"], folder)).select(_KEY).to_pylist()[0]
+        return CellKey.model_construct(**row)
 
 
 def refresh(run: Path) -> Index:
     """The index of the run folder ``run``; what was not up to date is, on disk, too."""
-    stamps, old = _stamps(run), _load(run / NAME)
-    known = _unchanged(old, stamps) if old else _table([])
-    have = set(known["file.folder"].to_pylist())
-    changed = [folder for folder in stamps if folder not in have]
+    there, old = _there(run), _load(run / NAME)
+    if old is not None and old.select(_FILE).equals(there):
+        return Index(old, {}, 0)
+    known, changed = _compared(old if old is not None else _table([]), there)
     parts, problems = [known], dict[str, str]()
     for start in range(0, len(changed), _CHUNK):
-        rows = list(_rows(run, {folder: stamps[folder] for folder in changed[start : start + _CHUNK]}, problems))
-        parts.append(_checked(rows, problems))
-    table = pa.concat_tables(parts, promote_options="default").sort_by("file.folder") if changed else known
+        parts.append(_checked(list(_rows(run, changed[start : start + _CHUNK], problems)), problems))
+    table = pa.concat_tables(parts, promote_options="default").sort_by("file.folder")
     if old is None or not len(old) == len(known) == len(table):
         _save(run / NAME, table)
     return Index(table, problems, len(changed))
@@ -123,7 +118,8 @@ def flat(record: Record) -> dict[str, Any]:
 
 def _more(record: Record) -> dict[str, Any]:
     """What else lists and :mod:`bench.report.condensed` need."""
-    row = {"cell.seconds": record.seconds, "cell.kind": record.kind, "cell.ways": _ways(record)}
+    row: dict[str, Any] = {"cell.name": record.cell.name, "cell.seconds": record.seconds}
+    row |= {"cell.kind": record.kind, "cell.ways": _ways(record)}
     row |= {"cell.copied": record.copied_share, "cell.end_to_end": record.fps.end_to_end}
     row |= {"cell.p95": record.fps.render_p95_ms}
     row |= {f"cell.train:{stage}": spent for stage, spent in record.train_seconds.items() if stage != "total"}
@@ -138,7 +134,7 @@ def _ways(record: Record) -> str:
     costs |= {"copied": record.copied_share, "memory": record.peak_memory_bytes}
     measures = {
         name: (
-            [part for part in metric.signature.split("|") if not part.startswith("n:")],
+            _without_coverage(metric.signature),
             (metric.state, metric.unit, metric.higher_is_better),
             [(region, value is None) for region, value in metric.regions.items()],
         )
@@ -149,13 +145,23 @@ def _ways(record: Record) -> str:
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
-def _stamps(run: Path) -> dict[str, _Stamp]:
-    """The records that are there, by folder."""
+@lru_cache(4096)
+def _without_coverage(signature: str) -> str:
+    return "|".join(part for part in signature.split("|") if not part.startswith("n:"))
+
+
+def _there(run: Path) -> pa.Table:
+    """The records that are there, by folder: what tells that a file is still the same.
+
+    Time and size, and the inode, since a record that is written again has another one.
+    """
     cells = os.fspath(run / "cells")
-    return dict(_found(cells)) if os.path.isdir(cells) else {}
+    found = list(_found(cells)) if os.path.isdir(cells) else []
+    columns = zip(*found, strict=True) if found else ([] for _ in _FILE)
+    return pa.table({name: pa.array(column, _FILE[name]) for name, column in zip(_FILE, columns, strict=True)})
 
 
-def _found(root: str, outer: str = "") -> Iterator[tuple[str, _Stamp]]:
+def _found(root: str, outer: str = "") -> Iterator[tuple[str, int, int, int]]:
     for name in sorted(os.listdir(root)):
         try:
             stat = os.stat(f"{root}/{name}/record.json")
@@ -165,24 +171,27 @@ def _found(root: str, outer: str = "") -> Iterator[tuple[str, _Stamp]]:
             if not outer and os.path.isdir(f"{root}/{name}"):  # a label may hold a slash
                 yield from _found(f"{root}/{name}", f"{name}/")
             continue
-        yield outer + name, _Stamp(stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        yield outer + name, stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _unchanged(table: pa.Table, stamps: Mapping[str, _Stamp]) -> pa.Table:
-    """The rows whose record is the one that they were made of."""
-    folders, *stats = (table[name].to_pylist() for name in _FILE)
-    same = [stamps.get(folder) == stat for folder, stat in zip(folders, zip(*stats, strict=True), strict=True)]
-    return table if all(same) else table.filter(pa.array(same, pa.bool_()))
+def _compared(old: pa.Table, there: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """The rows whose record is still the one that they were made of, and the files of the other records."""
+    files, known = (table.select(list(_FILE)).to_pylist() for table in (there, old))
+    now = {file["file.folder"]: file for file in files}
+    same = [now.get(file["file.folder"]) == file for file in known]
+    have = {file["file.folder"] for file, is_same in zip(known, same, strict=True) if is_same}
+    return old.filter(pa.array(same, pa.bool_())), [file for file in files if file["file.folder"] not in have]
 
 
-def _rows(run: Path, stamps: Mapping[str, _Stamp], problems: dict[str, str]) -> Iterator[dict[str, Any]]:
-    for folder, stamp in stamps.items():
+def _rows(run: Path, files: Sequence[dict[str, Any]], problems: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for file in files:
+        folder = file["file.folder"]
         try:
             record = load_record(run / "cells" / folder / "record.json")
         except RecordError as error:
             problems[folder] = str(error)
         else:
-            yield dict(zip(_FILE, (folder, *stamp), strict=True)) | flat(record) | _more(record)
+            yield file | flat(record) | _more(record)
 
 
 def _checked(rows: Sequence[Mapping[str, Any]], problems: dict[str, str]) -> pa.Table:

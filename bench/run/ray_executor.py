@@ -9,18 +9,24 @@ import logging
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from queue import Empty
 from typing import Any
 
 from bench.errors import AbsentError
 from bench.records import Record
+from bench.run.cancel import handler_kept
 from bench.run.executor import Watcher
 from bench.run.layout import Job
 from bench.run.remote import Order, order, record_of, run_here
 
 RETRIES = 3
 """How often a cell whose machine was lost goes on elsewhere, from its last checkpoint."""
+_AHEAD = 1000
+"""Cells that are with Ray at the same time: enough for it to know what a cluster lacks, few enough to ask after at each poll."""
 _POLL = 0.25
+_UNLOGGED: dict[str, Any] = {"enable_task_events": False}
+"""Ray's head would keep what happened to each task and message: 26 kB a cell."""
 
 
 def require() -> None:
@@ -40,21 +46,30 @@ def execute(
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     del lock  # this process holds it; machines have one a cell
+    if not jobs:
+        return
     with _cluster(parallel * threads):
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # it isn't lost with another machine
-        gpus = 1 if jobs and jobs[0].device == "cuda" else 0
-        task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES)(_cell)
-        refs = {task.remote(order(job, threads, limit, offline), events, place): job for place, job in enumerate(jobs)}
+        own = {"num_cpus": 0, "scheduling_strategy": here, **_UNLOGGED}  # it isn't lost with another machine
+        events = Queue(actor_options=own)
+        gpus = 1 if jobs[0].device == "cuda" else 0
+        task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES, **_UNLOGGED)(_cell)
+        left, waiting = iter(enumerate(jobs)), dict[Any, int]()
+        begun: dict[int, bool] = {}
         try:
-            waiting, begun = list(refs), set[int]()
-            while waiting:
-                ready, waiting = ray.wait(waiting, timeout=_POLL)
+            while True:
+                for place, job in islice(left, _AHEAD - len(waiting)):
+                    waiting[task.remote(order(job, threads, limit, offline), events, place)] = place
+                    begun[place] = False
+                if not waiting:
+                    return
+                ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=_POLL)
                 _pass_on(events, jobs, begun, watcher)
                 for ref in ready:
-                    job = refs[ref]
+                    place = waiting.pop(ref)
+                    job = jobs[place]
                     record = record_of(job, _fate(ref))
-                    if jobs.index(job) not in begun:
+                    if not begun.pop(place):
                         watcher.started(job.cell)
                     watcher.ended(job.cell, record)
                     yield record
@@ -64,23 +79,29 @@ def execute(
 
 
 def _cell(told: Order, events: Any, place: int) -> None:
-    """The task. Progress that can't be told, because the head is gone, is no reason to stop."""
+    """The task. Progress that can't be told, because the head is gone, is no reason to stop, and none to wait: the queue's own
+    ``put`` would, each time for a way to the head and back.
+    """
 
     def tell(event: dict[str, Any]) -> None:
         with suppress(Exception):
-            events.put_nowait((place, event))
+            events.actor.put_nowait.remote((place, event))
 
     run_here(told, tell)
 
 
-def _pass_on(events: Any, jobs: Sequence[Job], begun: set[int], watcher: Watcher) -> None:
+def _pass_on(events: Any, jobs: Sequence[Job], begun: dict[int, bool], watcher: Watcher) -> None:
+    """Tell the watcher what has happened.
+
+    :param begun: whether each of the cells that are with Ray now has begun; what comes late of others is dropped
+    """
     with suppress(Empty):
         for place, event in events.get_nowait_batch(min(events.qsize(), 1000)):
             if event["event"] == "started":
-                if place not in begun:  # a cell that goes on elsewhere starts again
-                    begun.add(place)
+                if begun.get(place) is False:  # a cell that goes on elsewhere starts again
+                    begun[place] = True
                     watcher.started(jobs[place].cell)
-            elif event["event"] != "failed" and place in begun:
+            elif event["event"] != "failed" and begun.get(place):
                 watcher.event(jobs[place].cell, event)
 
 
@@ -107,7 +128,8 @@ def _cluster(cpus: int) -> Iterator[None]:
     if mine:
         address = os.environ.get("RAY_ADDRESS")
         size: dict[str, Any] = {} if address else {"num_cpus": cpus, "include_dashboard": False}
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **size)
+        with handler_kept():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **size)
     try:
         yield
     finally:

@@ -84,11 +84,16 @@ def test_ray_gives_the_local_records(ray: Any, toy_folder: Path, tmp_path: Path,
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("T_SLOW", "0.01")
+    monkeypatch.setattr(ray_executor, "_AHEAD", 2)  # fewer than there are cells
+    asked: list[int] = []
+    wait = ray.wait
+    monkeypatch.setattr(ray, "wait", lambda refs, **options: asked.append(len(refs)) or wait(refs, **options))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False)
         _same(toy_folder, tmp_path, ray_executor.execute)
+        assert max(asked) == 2
     finally:
         ray.shutdown()
         cluster.shutdown()
