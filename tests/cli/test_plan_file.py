@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bench.cli import main
+from bench.cli.plan_file import read
+from bench.cli.run import command
 from bench.records import load_plan
 
 pytestmark = pytest.mark.usefixtures("plugins")
@@ -98,6 +100,17 @@ def test_a_wrong_file_is_refused_in_one_line(text: str, line: str, tmp_path: Pat
     assert result.exit_code == 2
     assert line.format(plan=file) in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/running.md"])
+def test_the_plans_in_the_documents_can_be_read(page: str, tmp_path: Path):
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in text.split("```toml\n")[1:]]
+    (block,) = [block for block in blocks if "methods = [" in block]
+    (tmp_path / "bench.toml").write_text(block, encoding="utf-8")
+    found = read(tmp_path / "bench.toml", command)
+    assert found["methods"] == ["degstalk", "degstalk[-H]", "talkinggaussian"]
+    assert found["protocol"] == ["neutral", "degstalk-paper"]
 
 
 def test_a_file_that_is_not_there(tmp_path: Path):

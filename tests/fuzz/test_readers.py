@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench import archive, audit, checkpoints, explain, records, video
+from bench.cli import plan_file, run, status
 from bench.contract import Conditioning
 from bench.errors import BenchError, RecordError
 from bench.prepare import poses
 from bench.prepare.steps import Options
 from bench.report import data
-from bench.run.layout import Origin
+from bench.run import cancel, heartbeat
+from bench.run.layout import CellFolder, Origin
 from bench.subject import Subject
 
 EXAMPLES = int(os.environ.get("BENCH_FUZZ", "25"))
@@ -112,6 +114,23 @@ def _make_checkpoint(folder: Path, toy: Path) -> None:
     (folder / "job.json").write_text(json.dumps(origin))
 
 
+def _make_plan_file(folder: Path, toy: Path) -> None:
+    (folder / "bench.toml").write_text(
+        'methods = ["degstalk", "degstalk[-H]"]\nsubjects = "ada,ben"\nseeds = [0, 1]\ntime-limit = 1.5\nreferences = false\n'
+    )
+
+
+def _make_signs(folder: Path, toy: Path) -> None:
+    (folder / ".alive").write_text(json.dumps({"stage": "fine", "done": 3, "total": 9, "since_step": 0.5}))
+    (folder / ".lock").write_text(json.dumps({"host": "here", "mark": "12:345", "since": "2026-01-01T00:00:00"}))
+
+
+def _read_sign(folder: Path) -> None:
+    if sign := heartbeat.last(CellFolder(folder)):
+        status._told(sign)
+        json.dumps(asdict(sign), allow_nan=False)
+
+
 def _options(folder: Path) -> Options:
     return Options(folder / "v.mp4", "x", folder / "out")
 
@@ -145,6 +164,9 @@ READERS = (
     Reader("tracker", "track_params.pt", _make_poses, lambda folder: poses.read(folder / "track_params.pt", _options(folder), 3)),
     Reader("poses", "poses.json", _make_poses, lambda folder: poses.read(folder / "poses.json", _options(folder), 3)),
     Reader("checkpoint's proof", "done.json", _make_checkpoint, checkpoints.proved),
+    Reader("plan file", "bench.toml", _make_plan_file, lambda folder: plan_file.read(folder / "bench.toml", run.command)),
+    Reader("sign of life", ".alive", _make_signs, _read_sign),
+    Reader("signature in a lock", ".lock", _make_signs, lambda folder: cancel.holder(folder / ".lock")),
     Reader("work order", "job.json", _make_checkpoint, lambda folder: Origin.read(folder / "job.json")),
 )  # fmt: skip
 
