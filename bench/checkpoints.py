@@ -21,6 +21,8 @@ from bench.run.layout import CellFolder, Origin, RunFolder
 from bench.run.plan import parse_choice
 from bench.subject import Subject
 
+_PROOF = "done.json"
+
 
 class Trained(BaseModel):
     """A finished checkpoint, as its ``done.json`` says."""
@@ -90,16 +92,25 @@ def proved(checkpoint: Path) -> Trained:
     Raises:
         RecordError: it can't be read, or the checkpoint was changed.
     """
-    done = checkpoint / "done.json"
+    trained = read_proof(checkpoint)
+    if hash_folder(checkpoint, without={_PROOF}) != trained.sha256:
+        raise RecordError(f"{checkpoint} was changed after training; remove it to train again")
+    return trained
+
+
+def read_proof(checkpoint: Path) -> Trained:
+    """What ``done.json`` of a checkpoint folder says; whether it is true, :func:`proved` knows.
+
+    Raises:
+        RecordError: it can't be read.
+    """
+    done = checkpoint / _PROOF
     try:
-        trained = Trained.model_validate(json.loads(done.read_text(encoding="utf-8")))
+        return Trained.model_validate(json.loads(done.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise RecordError(
             f"{done} can't be read ({str(error).splitlines()[0]}); remove {checkpoint} to train again"
         ) from error
-    if hash_folder(checkpoint, without={done.name}) != trained.sha256:
-        raise RecordError(f"{checkpoint} was changed after training; remove it to train again")
-    return trained
 
 
 def _is_cell(folder: CellFolder) -> bool:

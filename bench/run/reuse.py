@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import records
+from bench.checkpoints import proved, read_proof
 from bench.errors import RecordError
 from bench.paths import atomic_folder
 from bench.records import CellKey, Plan
@@ -23,7 +24,7 @@ _OWN = {"log.txt", "inspection", "tensorboard"}
 
 
 def beside(jobs: Iterable[Job], plan: Plan) -> dict[CellKey, Job]:
-    """For each cell that hasn't begun, its job in a neighbouring run that has trained it from the same files.
+    """For each cell that hasn't begun, its job in a neighbouring run that has trained it from the same files by the same code.
 
     Only in runs on the same hardware, because a record's times are of the machine that took them.
     """
@@ -32,7 +33,7 @@ def beside(jobs: Iterable[Job], plan: Plan) -> dict[CellKey, Job]:
     found = {}
     for job in fresh:
         there = (job.model_copy(update={"run": other}) for other in neighbours)
-        if first := next((one for one in there if one.folder.trained.is_file() and _same_files(one.folder, job)), None):
+        if first := next((one for one in there if _same(one.folder, job)), None):
             found[job.cell] = first
     return found
 
@@ -58,19 +59,26 @@ def _same_machine(run: Path, plan: Plan) -> bool:
 
 def _take(there: CellFolder, job: Job) -> bool:
     try:
+        proved(there.checkpoint)
         with atomic_folder(job.folder.root) as temporary:
             for entry in there.root.iterdir():
                 if entry.name not in _OWN and not entry.name.startswith("."):
                     _link(entry, temporary / entry.name)
             (temporary / job.folder.log.name).write_text(f"--- taken over from {there.root}\n", encoding="utf-8")
-    except FileNotFoundError:  # a run at work there has just replaced a file
+    except (
+        FileNotFoundError,
+        RecordError,
+    ):  # a run at work there has just replaced a file, or a checkpoint was changed
         return False
     return True
 
 
-def _same_files(there: CellFolder, job: Job) -> bool:
+def _same(there: CellFolder, job: Job) -> bool:
+    """Whether a cell is trained, from the same files, by the code that is here; an older version's, which doesn't say so, isn't."""
+    if not there.trained.is_file():
+        return False
     try:
-        return Origin.read(there.job).same_files(job.origin)
+        return Origin.read(there.job).same_files(job.origin) and read_proof(there.checkpoint).code == job.code
     except RecordError:
         return False
 

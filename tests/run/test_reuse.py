@@ -60,6 +60,18 @@ def test_not_from_another_machine(first, toy_folder, tmp_path):
     assert record(tmp_path / "second").read_bytes() != record(first).read_bytes()
 
 
+@pytest.mark.parametrize("what", ["code", "checkpoint"])
+def test_not_of_other_code_nor_a_changed_checkpoint(what, first, toy_folder, tmp_path):
+    checkpoint = record(first).parent / "checkpoint"
+    if what == "code":
+        done = json.loads((checkpoint / "done.json").read_text()) | {"code": "0123456789abcdef"}
+        (checkpoint / "done.json").write_text(json.dumps(done))
+    else:
+        (checkpoint / "model.json").write_text("[]")
+    run(toy_folder, tmp_path / "second")
+    assert "taken over" not in (record(tmp_path / "second").parent / "log.txt").read_text()
+
+
 def test_not_of_another_subject(first, own_toy, tmp_path):
     (own_toy / "aud.wav").write_bytes((own_toy / "aud.wav").read_bytes()[:-2] + b"\1\0")
     run(own_toy, tmp_path / "second")
