@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bench import locks
+from bench import collecting, locks
 from bench.cli.notes import noted
 from bench.cli.output import JSON, CommaList, emit
 from bench.errors import unknown
@@ -49,7 +49,7 @@ def command(run: Path, wanted: Sequence[str], as_json: bool) -> None:
     for state in wanted:
         if state not in _STATES:
             raise unknown("state", state, _STATES)
-    with noted():
+    with noted(), collecting.paused():
         working = locks.is_held(RunFolder(run).lock)
         cells = _states(run, working)
     counts = Counter(cell.state for cell in cells)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench import collecting
 from bench.report.ablation import Ablation, ablations
 from bench.report.data import Cell, Run
 from bench.report.overview import Overview
@@ -45,7 +46,8 @@ class Condensed(Overview):
     @cached_property
     def summary(self) -> Summary:
         """Means of methods and of their subjects."""
-        return condense(self.run)
+        with collecting.paused():
+            return condense(self.run)
 
     @property
     def table_1(self) -> PaperTable | None:

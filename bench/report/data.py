@@ -15,6 +15,7 @@ from typing import Literal
 
 import pandas as pd
 
+from bench import collecting
 from bench.errors import RecordError
 from bench.paths import file_name
 from bench.records import CellKey, Plan, Record, load_plan, load_record
@@ -184,6 +185,11 @@ def load(path: Path) -> Run:
     Raises:
         RecordError: ``path`` has no readable ``run.json``.
     """
+    with collecting.paused():
+        return _load(path)
+
+
+def _load(path: Path) -> Run:
     plan, found, folder = load_plan(path), index.refresh(path), path / "cells"
     planned = {key.name: key for key in plan.cells}
     cells = []

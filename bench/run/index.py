@@ -26,7 +26,9 @@ from bench.paths import atomic_file
 from bench.records import CellKey, Record, Status, load_record
 
 NAME = "index.parquet"
-_VERSION = {b"talkbench.index": b"1"}
+_VERSION = b"1"
+_MARK = b"talkbench.index"
+"""In the file's metadata: the version, and a hash of the columns, since Parquet's own checksums are of what is in them."""
 _CHUNK = 2000
 """Records that are held at the same time while the index is made."""
 _KEY = tuple(CellKey.model_fields)
@@ -226,23 +228,30 @@ def _load(path: Path) -> pa.Table | None:
     """The index on disk; None if there is none that can be used."""
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-        if not (table.schema.metadata or {}).items() >= _VERSION.items():
+        mark = (table.schema.metadata or {}).get(_MARK, b"")
+        if mark.partition(b" ")[0] != _VERSION:
             return None
-        if all(table.schema.field(name).type == kind for name, kind in _TYPES.items()):
+        if mark == _mark(table) and _TYPES.keys() <= set(table.column_names):
             return table
         reason = "other columns"
     except FileNotFoundError:
         return None
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
     warnings.warn(f"{path} was broken ({reason}): it is made anew from the records", BenchWarning, stacklevel=3)
     return None
 
 
+def _mark(table: pa.Table) -> bytes:
+    schema = table.schema.remove_metadata().to_string()
+    return _VERSION + b" " + hashlib.sha256(schema.encode()).hexdigest().encode()
+
+
 def _save(path: Path, table: pa.Table) -> None:
     try:
         with atomic_file(path) as temporary:
-            pq.write_table(table.replace_schema_metadata(_VERSION), temporary, write_page_checksum=True)
+            marked = table.replace_schema_metadata({_MARK: _mark(table)})
+            pq.write_table(marked, temporary, write_page_checksum=True)
     except OSError as error:
         text = f"{path} can't be written ({error.strerror or error}): the records are read again each time"
         warnings.warn(text, BenchWarning, stacklevel=3)
