@@ -7,11 +7,12 @@ import math
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from bench import registry, system
 from bench.errors import MethodError, RecordError, UsageError
-from bench.records import CellKey
+from bench.records import Backend, CellKey
 from bench.run.estimate import NOTHING, Estimate, estimates
 from bench.run.layout import Job, Origin
 from bench.run.preflight import Prepared
@@ -85,8 +86,10 @@ class Budget:
     @property
     def disk(self) -> int:
         """Bytes that the finished cells will take, where no record tells a reckoning; and what training needs meanwhile."""
-        kept = sum(_disk(cost) for cost in self.pending)
-        return kept + (_WHILE_TRAINING - 1) * sum(self._largest(cost.estimate.checkpoint for cost in self.pending))
+        reckoned = cache(_reckoned)
+        known = [(cost.job, cost.estimate.disk) for cost in self.pending]
+        left = sum(reckoned(job.subject_root, *_kind(job)) if disk is None else disk for job, disk in known)
+        return left + (_WHILE_TRAINING - 1) * sum(self._largest(cost.estimate.checkpoint for cost in self.pending))
 
     def _largest(self, values: Iterable[int | None]) -> list[int]:
         return heapq.nlargest(self.parallel, (value or 0 for value in values))
@@ -136,7 +139,9 @@ def _costs(prepared: Prepared, force: bool, reuse: bool) -> list[Cost]:
     costs = [_standing(job, given.get(job.cell), force) for job in prepared.jobs]
     known = estimates([cost.job for cost in costs if not cost.kept])
     costs = [cost if cost.kept else replace(cost, estimate=known[cost.job.cell]) for cost in costs]
-    return [_untrained(cost) if cost.giver or (not force and _is_trained(cost.job)) else cost for cost in costs]
+    return [
+        _untrained(cost) if cost.giver or (cost.state != "new" and _is_trained(cost.job)) else cost for cost in costs
+    ]
 
 
 def _standing(job: Job, there: Job | None, force: bool) -> Cost:
@@ -160,18 +165,21 @@ def _untrained(cost: Cost) -> Cost:
     return replace(cost, estimate=replace(cost.estimate, training=0.0))
 
 
-def _disk(cost: Cost) -> int:
-    if cost.estimate.disk is not None:
-        return cost.estimate.disk
-    subject = Subject(cost.job.subject_root)
-    frames = int(3 * math.prod(subject.size) * len(subject.test_ids) * _RAW_SHARE)
-    return frames + (_UNKNOWN_CHECKPOINT if _learns(cost.job) else 0)
+def _reckoned(subject: Path, *kind: *tuple[str, str, Backend]) -> int:
+    """Bytes of a cell of which no record tells: its frames, and a checkpoint if the method learns something."""
+    opened = Subject(subject)
+    frames = int(3 * math.prod(opened.size) * len(opened.test_ids) * _RAW_SHARE)
+    return frames + (_UNKNOWN_CHECKPOINT if _learns(*kind) else 0)
 
 
-def _learns(job: Job) -> bool:
-    """Whether the cell will have a checkpoint worth speaking of."""
+def _kind(job: Job) -> tuple[str, str, Backend]:
+    return job.cell.method, job.cell.variant, job.cell.backend
+
+
+def _learns(*kind: *tuple[str, str, Backend]) -> bool:
+    """Whether cells of a method have a checkpoint worth speaking of."""
     try:
-        return registry.info(job.cell.method, job.cell.variant, job.cell.backend).kind != "reference"
+        return registry.info(*kind).kind != "reference"
     except MethodError:
         return False  # a broken plugin: the cell will fail
 
