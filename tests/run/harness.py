@@ -53,8 +53,9 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 
 def timeless(record: Path) -> dict[str, Any]:
-    """A record without the parts that depend on the clock and the machine's memory."""
+    """A record without the parts that depend on the clock, the machine's memory and the checkout's state."""
     found = json.loads(record.read_text())
     for key in ("started", "seconds", "fps", "train_seconds", "peak_memory_bytes", "hardware"):
         found.pop(key)
+    found["provenance"].pop("code git", None)  # somebody may be editing
     return found
