@@ -94,6 +94,7 @@ def prepare(request: Request) -> Prepared:
     name = default_name(keys, device, rules.id, *hashes.values(), *filter(None, [load_hash]))
     references = _references(request, list(subjects), keys)
     keys += references
+    added = frozenset(references)
     run = RunFolder((request.out or Path("runs") / name).absolute())
     jobs = [
         Job(
@@ -101,7 +102,7 @@ def prepare(request: Request) -> Prepared:
             metrics=scored, detector=detector, protocol=request.protocol,
             profile=request.profile, log=request.log,
             code=registry.code(key.method, key.backend),
-            load=None if key in references else load, load_hash="" if key in references else load_hash,
+            load=None if key in added else load, load_hash="" if key in added else load_hash,
         )
         for key in keys
     ]  # fmt: skip
@@ -195,7 +196,8 @@ def _references(request: Request, subjects: list[str], asked: list[CellKey]) -> 
         return []
     methods = [name for name in REFERENCES if request.preset in registry.info(name).presets]
     choices = [parse_choice(name) for name in methods]
-    return [key for key in cells(choices, subjects, request.preset, request.seeds[:1]) if key not in asked]
+    have = frozenset(asked)
+    return [key for key in cells(choices, subjects, request.preset, request.seeds[:1]) if key not in have]
 
 
 def _plan(run: RunFolder, keys: list[CellKey], references: list[CellKey], device: str, request: Request) -> Plan:
@@ -212,9 +214,10 @@ def _plan(run: RunFolder, keys: list[CellKey], references: list[CellKey], device
     elif run.root.exists() and not (run.root.is_dir() and {p.name for p in run.root.iterdir()} <= {".lock", "cells"}):
         raise UsageError(f"{run.root} exists and is not a run folder: use another --out")
     added = [*(earlier.references if earlier else ()), *references]
+    asked = frozenset(keys).difference(references)
     return Plan(
         cells=list(dict.fromkeys([*(earlier.cells if earlier else ()), *keys])),
-        references=[key for key in dict.fromkeys(added) if key in references or key not in keys],
+        references=[key for key in dict.fromkeys(added) if key not in asked],
         device=device,
         protocol=request.protocol,
         command=request.command,

@@ -12,7 +12,8 @@ from bench.run.layout import RunFolder
 
 def document(run: Path, records: Iterable[Record], references: Collection[CellKey] = ()) -> dict[str, Any]:
     """The run as strict JSON values: the cells asked for, and apart from them the floors and ceilings."""
-    cells = [(record.cell in references, _cell(RunFolder(run), record)) for record in records]
+    added = frozenset(references)
+    cells = [(record.cell in added, _cell(RunFolder(run), record)) for record in records]
     return {
         "run": str(run),
         "cells": [cell for added, cell in cells if not added],
