@@ -59,10 +59,11 @@ def test_cuda_without_a_gpu(refused, monkeypatch):
 
 
 @pytest.mark.usefixtures("plugins")
-def test_a_plugin_that_cannot_be_imported(refused):
-    assert "plugin 'tb_test_no_such_module:Nowhere' of method 't-absent' can't be imported" in refused(
-        "--methods", "t-absent", code=1
-    )
+def test_a_plugin_that_cannot_be_imported_is_told_before_its_cells_fail(toy_folder, tmp_path):
+    arguments = ("--methods", "t-absent", "--subjects", toy_folder, "--out", tmp_path / "r", *FAST, "--dry-run")
+    (note,) = bench_json("run", *arguments)["notes"]
+    assert "plugin 'tb_test_no_such_module:Nowhere' of method 't-absent' can't be imported" in note
+    assert note.endswith("its cells will fail")
 
 
 def test_broken_json(refused, own_toy):
