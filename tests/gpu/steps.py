@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.contract import Conditioning, TrainTask, checked_frames
+from bench.contract import Conditioning, Method, TrainTask, checked_frames
 from bench.metrics.psnr import psnr
 from bench.pixels import quantised
 from bench.subject import Subject
@@ -63,15 +63,19 @@ def train(method: DeformableGaussians, subject: Subject, device: str, out: Path,
     progress = Kept()
     out.mkdir()
     method.train(TrainTask(subject.for_training(), out, "quick", 0, device, progress))
-    given = [Conditioning(subject.frame(i), subject, method.info.sees) for i in subject.test_ids]
-    made = checked_frames(method.info, given, iter(method.load(out, device).render(given)))
-    frames = np.stack([quantised(frame, "u8") for frame in made])
+    frames = np.stack([quantised(frame, "u8") for frame in rendered(method, out, subject, device)])
     truth = np.stack([subject.frame(i).image for i in subject.test_ids])
     return Run(
         {name: [s["loss"] for s in kept] for name, kept in progress.scalars.items()},
         {name: kept[-1]["gaussians"] for name, kept in progress.scalars.items()},
         float(psnr(frames, truth).mean()),
     )
+
+
+def rendered(method: Method, checkpoint: Path, subject: Subject, device: str) -> list[np.ndarray]:
+    """The test frames, float RGB."""
+    given = [Conditioning(subject.frame(i), subject, method.info.sees) for i in subject.test_ids]
+    return list(checked_frames(method.info, given, iter(method.load(checkpoint, device).render(given))))
 
 
 def assert_alike(got: Run, want: Run, *, start: float, loss: float, number: float, decibels: float) -> None:

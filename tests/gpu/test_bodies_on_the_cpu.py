@@ -15,6 +15,7 @@ from methods.deformable import render
 from methods.degstalk.plugin import Degstalk
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "methods")]
+import test_gpu_checkpoints as checkpoints  # noqa: E402
 import test_gpu_fields as fields  # noqa: E402
 import test_gpu_rasterize as rasterizing  # noqa: E402
 from branch_oracle import compare, drawn  # noqa: E402
@@ -76,3 +77,12 @@ def test_steps(toy_subject: Subject, tmp_path: Path):
     for other in others:
         with pytest.raises(AssertionError):
             assert_alike(other, want, **limits)
+
+
+@compiled
+@pytest.mark.parametrize("kind", [checkpoints.Degstalk, checkpoints.ErNerf])
+def test_checkpoints(kind, toy_subject: Subject, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("methods.training.stage.SAVE_EVERY", 5)
+    monkeypatch.setattr("methods.training.stage._REPORT_EVERY", 8)
+    checkpoints.both_render_alike(kind, toy_subject, tmp_path / "model", "cpu")
+    checkpoints.goes_on(kind, toy_subject, tmp_path, "cpu")
