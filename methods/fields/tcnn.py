@@ -1,7 +1,8 @@
 """tinycudann on CUDA, where it is installed: the tri-plane's grids, and small MLPs in one kernel.
 
-This has never run on a GPU. Checked without one, against a fake module that has tinycudann 1.7's layouts and code of its
-own (tests/methods/test_tcnn_contract.py); ``nox -s gpu`` compares the devices where there is one.
+This has never run: tinycudann isn't on PyPI, and where the rest ran on a GPU it could not be had. Checked without it, against a
+fake module that has tinycudann 1.7's layouts and code of its own (tests/methods/test_tcnn_contract.py); ``nox -s gpu`` compares
+the devices where both are.
 
 Our tensors stay the parameters, so that checkpoints and optimisers are the same on all devices: each forward pass hands
 tinycudann a rearranged copy, through which gradients come back. Two differences to the torch twin of the grids remain:

@@ -1,8 +1,8 @@
 """Volume rendering of packed samples (Max 1995; Mildenhall et al. 2020), for fields that are sampled along rays.
 
 On CPU float32 one compiled kernel composites a ray forward and backward; on CUDA float32 nerfacc's scan gives the weights,
-where it is installed; elsewhere torch. nerfacc's part has never run on a GPU: it is checked against a fake that asserts its arguments
-(tests/methods/test_volume.py), and by ``nox -s gpu``.
+where it is installed; elsewhere torch. nerfacc's part ran on an H200 (docs/performance.md, "On a GPU"); ``nox -s gpu`` compares
+the devices. Checked without a GPU: its arguments, by a fake (tests/methods/test_volume.py).
 """
 
 from __future__ import annotations

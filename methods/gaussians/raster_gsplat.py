@@ -1,7 +1,7 @@
 """Rasteriser on CUDA: gsplat 1.5 behind the same signature.
 
-This has never run on a GPU. Checked without one: each argument, against a fake ``gsplat.rasterization`` that projects
-with gsplat's own torch code (tests/methods/test_gsplat_contract.py). ``nox -s gpu`` compares the devices where there is one.
+Ran on an H200 (docs/performance.md, "On a GPU"); ``nox -s gpu`` compares the devices. Checked without a GPU: each argument,
+against a fake ``gsplat.rasterization`` that projects with gsplat's own torch code (tests/methods/test_gsplat_contract.py).
 """
 
 from __future__ import annotations
