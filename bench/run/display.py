@@ -33,7 +33,7 @@ _FEW = 24
 """Cells up to which each that is done has a line; of more, those that went wrong have, and the others are counted."""
 _ROWS = 16
 """Cells at work that are shown at most."""
-_EVERY = 0.1
+_EVERY = 0.25
 """Seconds between two pictures."""
 
 

@@ -13,6 +13,7 @@ from bench import records, system
 from bench.errors import RecordError
 from bench.records import CellKey, Record
 from bench.run.layout import CellFolder, Job, RunFolder
+from bench.run.reuse import neighbours
 from bench.subject import Subject
 
 _ENOUGH = 24
@@ -87,7 +88,7 @@ def estimates(jobs: Sequence[Job]) -> dict[CellKey, Estimate]:
     for job in jobs:
         frames, pixels = size_of(job.subject_root)
         fitting = [one for one in past.get(_kind(job.cell), ()) if _alike(one.record, job)]
-        nearest = min(fitting, key=lambda one: _distance(one, job, frames * pixels), default=None)  # noqa: B023
+        nearest = min(fitting, key=lambda one: _distance(one, job, max(frames * pixels, 1)), default=None)  # noqa: B023
         found[job.cell] = _scaled(nearest, job, frames, pixels, weight_of(nearest.folder)) if nearest else Estimate()
     return found
 
@@ -164,15 +165,17 @@ def _past(jobs: Sequence[Job]) -> dict[tuple[str, str], list[_Past]]:
 
 def _runs(run: Path) -> list[Path]:
     """The run folder itself, and those beside it, newest first."""
-    near = [run, *(path for path in run.parent.iterdir() if path != run)] if run.parent.is_dir() else [run]
-    plans = [(plan.stat().st_mtime, path) for path in near if (plan := RunFolder(path).plan).is_file()]
-    return [path for _, path in sorted(plans, reverse=True)]
+    known = [*neighbours(run), *([run] if RunFolder(run).plan.is_file() else [])]
+    return sorted(known, key=lambda one: RunFolder(one).plan.stat().st_mtime, reverse=True)
 
 
 def _cells(run: Path, known: dict[tuple[str, str], list[_Past]]) -> dict[tuple[str, str], list[_Past]]:
     """The run's records of the kinds of which there aren't enough yet."""
     folder = run / "cells"
-    names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:  # none yet, or not ours to read: it tells nothing
+        return {}
     found = {}
     for (label, preset), cells in known.items():
         like = (name for name in names if name.startswith(f"{label}--") and f"--{preset}--s" in name)

@@ -29,10 +29,10 @@ def beside(jobs: Iterable[Job], plan: Plan) -> dict[CellKey, Job]:
     Only in runs on the same hardware, because a record's times are of the machine that took them.
     """
     fresh = [job for job in jobs if not job.folder.root.exists()]
-    neighbours = [other for other in _neighbours(fresh[0].run) if _same_machine(other, plan)] if fresh else []
+    others = [other for other in neighbours(fresh[0].run) if _same_machine(other, plan)] if fresh else []
     found = {}
     for job in fresh:
-        there = (job.model_copy(update={"run": other}) for other in neighbours)
+        there = (job.model_copy(update={"run": other}) for other in others)
         if first := next((one for one in there if _same(one.folder, job)), None):
             found[job.cell] = first
     return found
@@ -44,9 +44,10 @@ def take_over(jobs: Sequence[Job], plan: Plan) -> Mapping[str, int]:
     return Counter(found[job.cell].run.name for job in jobs if job.cell in found and _take(found[job.cell].folder, job))
 
 
-def _neighbours(run: Path) -> Iterator[Path]:
+def neighbours(run: Path) -> Iterator[Path]:
+    """The run folders beside one, in order; what isn't ours to read is passed over."""
     if run.parent.is_dir():
-        yield from sorted(p for p in run.parent.iterdir() if p != run and RunFolder(p).plan.is_file())
+        yield from sorted(p for p in run.parent.iterdir() if p != run and os.path.isfile(RunFolder(p).plan))
 
 
 def _same_machine(run: Path, plan: Plan) -> bool:

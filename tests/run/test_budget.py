@@ -108,6 +108,13 @@ def test_a_damaged_record_is_passed_over(job: Job, tmp_path: Path):
     assert estimates([job])[job.cell] == Estimate()
 
 
+def test_a_strange_neighbour_is_passed_over(job: Job, tmp_path: Path):
+    records.save(tmp_path / "strange/run.json", Plan(cells=[job.cell]))
+    (tmp_path / "strange/cells").write_text("no folder")
+    (tmp_path / "stranger/run.json").mkdir(parents=True)
+    assert estimates([job])[job.cell] == Estimate()
+
+
 def _budget(job: Job, *seconds: float | None, parallel: int = 2, memory: int = GIB, vram: int = 0) -> Budget:
     known = [Estimate(training=s, rest=0.0, memory=memory, vram=vram, disk=0, checkpoint=0) for s in seconds]
     return Budget(tuple(Cost(job, "new", False, e) for e in known), parallel)
