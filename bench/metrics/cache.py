@@ -79,6 +79,7 @@ class Store:
             os.utime(path)
         if len(stored) < 4 or stored[:4] != _checksum(name, memoryview(stored)[4:]):
             path.unlink(missing_ok=True)
+            warnings.warn(f"{path} was damaged, so it is computed again", BenchWarning, stacklevel=2)
             return None
         return stored[4:]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench import landmarks
-from bench.errors import UsageError
+from bench.errors import BenchWarning, UsageError
 from bench.metrics import cache
 
 
@@ -95,6 +95,14 @@ class TestStore:
             os.utime(tmp_path / name, (time.time() - age,) * 2)
         cache.Store(tmp_path, 1 << 20).put("a", b"x")
         assert self.names(tmp_path) == [".new", "a"]
+
+    def test_a_damaged_entry_is_said_and_gone(self, tmp_path: Path) -> None:
+        store = cache.Store(tmp_path, 1 << 20)
+        store.put("a", b"content")
+        (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:-1] + b"x")
+        with pytest.warns(BenchWarning, match="a was damaged, so it is computed again"):
+            assert store.get("a") is None
+        assert self.names(tmp_path) == []
 
     def test_two_processes_at_once(self, tmp_path: Path) -> None:
         """Both write, read and drop the same few entries: whatever is read is whole."""
