@@ -175,18 +175,28 @@ def _resident(pid: int) -> float:
 
 
 def _ray_processes() -> dict[str, float]:
-    """The same of Ray's own, where it is used: its head's servers, and the queue of events."""
+    """The same of Ray's own that this process started: its head's servers, and the queue of events."""
     found: dict[str, float] = {}
-    if "ray" not in sys.modules:
-        return found
+    for pid in _below(os.getpid()) if "ray" in sys.modules else ():
+        with suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].rsplit(b"/", 1)[-1].decode()
+            name = command if command in ("gcs_server", "raylet") else "queue" if "_QueueActor" in command else ""
+            if name:
+                found[name] = found.get(name, 0.0) + _resident(pid)
+    return found
+
+
+def _below(pid: int) -> list[int]:
+    """A process's children, and theirs."""
+    parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                command = (entry / "cmdline").read_bytes().split(b"\0")[0].rsplit(b"/", 1)[-1].decode()
-                name = command if command in ("gcs_server", "raylet") else "queue" if "_QueueActor" in command else ""
-                if name:
-                    found[name] = found.get(name, 0.0) + _resident(int(entry.name))
-    return found
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for one in found:  # it grows meanwhile
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
 
 
 def read(arguments: argparse.Namespace) -> None:

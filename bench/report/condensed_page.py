@@ -15,7 +15,7 @@ from bench.report.overview import MANY, Overview
 from bench.report.page import facts, looks_of, quality_and_speed
 from bench.report.rows import Row, bands
 
-SUBJECTS = 500
+SUBJECTS = 2000
 """Rows of subjects that the page holds, all methods together; with more it has means of methods alone."""
 FAILURES = 50
 """Kinds of failures that are told."""
