@@ -72,16 +72,26 @@ def test_a_run_on_slurm_takes_its_jobs_along(arguments, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_on_ray_takes_its_tasks_along(arguments, tmp_path):
+@pytest.mark.parametrize("there", [False, True], ids=["a cluster of its own", "a cluster that is there"])
+def test_a_run_on_ray_takes_its_tasks_along(arguments, tmp_path, there):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'talkbench[scale]'")
-    run = tmp_path / "r"
-    process = start(*arguments, "--executor", "ray", T_SLOW="1", RAY_ENABLE_UV_RUN_RUNTIME_ENV="0")
-    wait_for(lambda: _training(run), process)
-    assert bench("cancel", run).exit_code == 0
-    process.communicate()
-    assert process.returncode == 130
-    assert not locks.is_held(run / ".locks" / CELLS[1])
-    assert not (run / "cells" / CELLS[1] / "record.json").exists()
+    from ray.cluster_utils import Cluster
+
+    run, environment = tmp_path / "r", {"T_SLOW": "1", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2}) if there else None
+    try:
+        process = start(
+            *arguments, "--executor", "ray", **environment, **({"RAY_ADDRESS": cluster.address} if cluster else {})
+        )
+        wait_for(lambda: _training(run), process)
+        assert bench("cancel", run).exit_code == 0
+        process.communicate()
+        assert process.returncode == 130
+        assert not locks.is_held(run / ".locks" / CELLS[1])
+        assert not (run / "cells" / CELLS[1] / "record.json").exists()
+    finally:
+        if cluster:
+            cluster.shutdown()
 
 
 @pytest.fixture
