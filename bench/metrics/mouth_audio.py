@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from bench import video
 from bench.audio import RATE
@@ -40,6 +39,8 @@ def loudness(samples: NDArray[np.float32], fps: float, rate: int = RATE) -> Valu
     >>> len(level), float(level[5]), bool(level[18] > -0.1)
     (25, -40.0, True)
     """
+    from scipy.signal import fftconvolve  # takes a second to load, and whoever names a measure imports this module
+
     centres = np.round((np.arange(round(len(samples) * fps / rate)) + 0.5) / fps * rate).astype(int)
     if not len(centres):
         return np.zeros(0)
