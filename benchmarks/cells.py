@@ -156,7 +156,7 @@ def _in_place_of_python(program: Path, executor: executors.Name) -> Iterator[Non
 
         sys.executable = path
 
-    cpus = {"num_cpus": os.cpu_count(), "include_dashboard": False}
+    cpus = {"address": "local", "num_cpus": os.cpu_count(), "include_dashboard": False}
     ray.init(**cpus, log_to_driver=False, logging_level="ERROR", runtime_env={"worker_process_setup_hook": use})
     try:
         yield

@@ -126,8 +126,8 @@ def _cluster(cpus: int) -> Iterator[None]:
 
     mine = not ray.is_initialized()
     if mine:
-        address = os.environ.get("RAY_ADDRESS")
-        size: dict[str, Any] = {} if address else {"num_cpus": cpus, "include_dashboard": False}
+        address = os.environ.get("RAY_ADDRESS") or "local"  # without one, Ray would take any cluster of this machine
+        size: dict[str, Any] = {} if address != "local" else {"num_cpus": cpus, "include_dashboard": False}
         with handler_kept():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **size)
     try:

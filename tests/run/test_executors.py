@@ -99,6 +99,24 @@ def test_ray_gives_the_local_records(ray: Any, toy_folder: Path, tmp_path: Path,
         cluster.shutdown()
 
 
+@pytest.mark.parametrize(("address", "given"), [(None, "local"), ("", "local"), ("head:6379", "head:6379")])
+def test_only_a_cluster_that_is_named_is_used(
+    ray: Any, monkeypatch: pytest.MonkeyPatch, address: str | None, given: str
+) -> None:
+    """Left to itself, Ray would connect to whichever runs on this machine, somebody else's, too."""
+    if address is None:
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    else:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    started: list[dict[str, Any]] = []
+    monkeypatch.setattr(ray, "init", lambda **options: started.append(options))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with ray_executor._cluster(3):
+        pass
+    (options,) = started
+    assert (options["address"], options.get("num_cpus")) == (given, 3 if given == "local" else None)
+
+
 @pytest.mark.slow
 def test_a_lost_machine_costs_no_cell(ray: Any, toy_folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
     from ray.cluster_utils import Cluster
