@@ -99,14 +99,15 @@ def budgets(runs: Sequence[Prepared], jobs: int | None, *, force: bool, reuse: b
     """What each of the runs, which come one after the other, will take.
 
     :param jobs: cells at once; None: as many as :func:`bench.system.parallel_cells` says and as are known to fit in memory
-    :param force: every cell is run
-    :param reuse: a later run doesn't train what an earlier one has trained
+    :param force: every cell is run, from nothing
+    :param reuse: a later run doesn't train what an earlier one, or a neighbour, has trained
     :param local: the cells run on this machine
     """
     trained: set[CellKey] = set()
+    reuse = reuse and not force
     found = []
     for prepared in runs:
-        costs = _costs(prepared, force, reuse and not force)
+        costs = _costs(prepared, force, reuse)
         if reuse:
             costs = [_untrained(cost) if cost.job.cell in trained else cost for cost in costs]
         trained |= {cost.job.cell for cost in costs}
