@@ -16,10 +16,13 @@ from bench.errors import AbsentError, DataError, RecordError, UsageError, unknow
 from bench.hashes import hash_folder
 from bench.landmarks import DETECTORS
 from bench.records import CellKey, Plan
-from bench.run import tensorboard
+from bench.run import index, tensorboard
 from bench.run.layout import CellFolder, Job, RunFolder
 from bench.run.plan import Chosen, cells, chosen_methods, default_name, parse_choice
 from bench.subject import Subject
+
+_OURS = {".lock", ".locks", ".slurm", "cells", "ground_truth", "report", index.NAME}
+"""What may lie in a run folder whose plan was removed."""
 
 REFERENCES = ("mean-frame", "codec", "copy-gt")
 """The floor and the ceilings that stand in every table: a still picture, what storing as video costs, the truth itself."""
@@ -211,7 +214,7 @@ def _plan(run: RunFolder, keys: list[CellKey], references: list[CellKey], device
         if (earlier.device, earlier.protocol) != (device, request.protocol):
             begun = f"on {earlier.device} under protocol {earlier.protocol}"
             raise UsageError(f"{run.root} was begun {begun}: use another --out for {device}, {request.protocol}")
-    elif run.root.exists() and not (run.root.is_dir() and {p.name for p in run.root.iterdir()} <= {".lock", "cells"}):
+    elif run.root.exists() and not (run.root.is_dir() and {p.name for p in run.root.iterdir()} <= _OURS):
         raise UsageError(f"{run.root} exists and is not a run folder: use another --out")
     added = [*(earlier.references if earlier else ()), *references]
     asked = frozenset(keys).difference(references)

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bench as package
-from bench.errors import BenchWarning, RecordError
+from bench.errors import BenchWarning, RecordError, UsageError
 from bench.records import load_record, save
-from bench.run import index
+from bench.run import index, preflight
+from bench.run.layout import RunFolder
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import many  # noqa: E402
@@ -219,3 +220,16 @@ def test_the_index_is_not_packed(run: Path, tmp_path: Path) -> None:
     bench_json("import", tmp_path / "run.zip", "--out", tmp_path / "there")
     assert not (tmp_path / "there" / index.NAME).exists()
     _same(package.load(tmp_path / "there").table(), _rows(run))
+
+
+def test_a_run_folder_without_its_plan_is_still_one(run: Path) -> None:
+    """A broken plan's message says to remove it, and that finished cells are kept."""
+    index.refresh(run)
+    keys = package.load(run).plan.cells
+    (run / "run.json").unlink()
+    (run / "ground_truth").mkdir()
+    found = preflight._plan(RunFolder(run), keys, [], "cpu", preflight.Request([], []))
+    assert found.cells == keys
+    (run / "thesis.tex").touch()
+    with pytest.raises(UsageError, match="not a run folder"):
+        preflight._plan(RunFolder(run), keys, [], "cpu", preflight.Request([], []))
