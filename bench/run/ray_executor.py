@@ -13,7 +13,7 @@ from itertools import islice
 from queue import Empty
 from typing import Any
 
-from bench.errors import AbsentError
+from bench.errors import AbsentError, UsageError
 from bench.records import Record
 from bench.run.cancel import handler_kept
 from bench.run.executor import Watcher
@@ -49,10 +49,11 @@ def execute(
     if not jobs:
         return
     with _cluster(parallel * threads):
+        gpus = 1 if jobs[0].device == "cuda" else 0
+        _check_room(ray.nodes(), threads, gpus)  # type: ignore[no-untyped-call]
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         own = {"num_cpus": 0, "scheduling_strategy": here, **_UNLOGGED}  # it isn't lost with another machine
         events = Queue(actor_options=own)
-        gpus = 1 if jobs[0].device == "cuda" else 0
         task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES, **_UNLOGGED)(_cell)
         left, waiting = iter(enumerate(jobs)), dict[Any, int]()
         begun: dict[int, bool] = {}
@@ -76,6 +77,18 @@ def execute(
         finally:
             for ref in waiting:
                 ray.cancel(ref)
+
+
+def _check_room(nodes: Sequence[dict[str, Any]], threads: int, gpus: int) -> None:
+    """Raise UsageError if no machine of the cluster could ever take a cell: Ray would wait for one without a word."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    if not any(one.get("CPU", 0) >= threads and one.get("GPU", 0) >= gpus for one in alive):
+        most = max((one.get("CPU", 0) for one in alive), default=0)
+        needed = f"{threads} CPUs" + (" and a GPU" if gpus else "")
+        raise UsageError(
+            f"no machine of the Ray cluster has the {needed} that a cell needs (the largest has {most:g} CPUs): use fewer --threads"
+            + (", or --device cpu" if gpus else "")
+        )
 
 
 def _cell(told: Order, events: Any, place: int) -> None:

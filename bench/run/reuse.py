@@ -45,9 +45,10 @@ def take_over(jobs: Sequence[Job], plan: Plan) -> Mapping[str, int]:
 
 
 def neighbours(run: Path) -> Iterator[Path]:
-    """The run folders beside one, in order; what isn't ours to read is passed over."""
+    """The run folders beside one, in order; not those that aren't ours to read, nor another user's, whose word would count here."""
     if run.parent.is_dir():
-        yield from sorted(p for p in run.parent.iterdir() if p != run and os.path.isfile(RunFolder(p).plan))
+        plans = {p: RunFolder(p).plan for p in sorted(run.parent.iterdir()) if p != run}
+        yield from (p for p, plan in plans.items() if os.path.isfile(plan) and plan.stat().st_uid == os.getuid())
 
 
 def _same_machine(run: Path, plan: Plan) -> bool:

@@ -232,3 +232,22 @@ def test_the_verb_takes_an_executor(toy_folder: Path, tmp_path: Path, monkeypatc
     result = bench("run", *arguments, "--executor", "slurm")
     assert result.exit_code == 1
     assert "login node" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("nodes", "threads", "gpus", "words"),
+    [
+        ([(2, 0, True), (8, 0, True)], 8, 0, ""),
+        ([(2, 0, True), (8, 0, False)], 8, 0, "a cell needs (the largest has 2 CPUs): use fewer --threads"),
+        ([(8, 0, True), (1, 1, True)], 4, 1, "4 CPUs and a GPU"),
+        ([], 1, 0, "the largest has 0 CPUs"),
+    ],
+)
+def test_a_cluster_too_small_for_any_cell_is_said_not_waited_for(nodes, threads, gpus, words):
+    told = [{"Alive": alive, "Resources": {"CPU": cpus, "GPU": cards}} for cpus, cards, alive in nodes]
+    if not words:
+        ray_executor._check_room(told, threads, gpus)
+        return
+    with pytest.raises(UsageError) as caught:
+        ray_executor._check_room(told, threads, gpus)
+    assert words in str(caught.value)

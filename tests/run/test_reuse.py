@@ -52,6 +52,12 @@ def test_no_reuse_and_force_do_it_themselves(first, toy_folder, tmp_path):
         assert timeless(record(tmp_path / name)) == timeless(record(first))
 
 
+def test_not_from_another_user(first, toy_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    run(toy_folder, tmp_path / "second")
+    assert "taken over" not in (record(tmp_path / "second").parent / "log.txt").read_text()
+
+
 def test_not_from_another_machine(first, toy_folder, tmp_path):
     plan = json.loads((first / "run.json").read_text())
     plan["hardware"]["cpu"] = "another"
