@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import cv2
+from threadpoolctl import threadpool_limits
 
 from bench.prepare.steps import Done, Job, Step, Track, fingerprint, run_step
 
@@ -40,7 +41,7 @@ def run_steps(
     stop, done, waiting = threading.Event(), dict[str, Done](), list(steps)
     job = replace(job, track=_until(stop, job.track))
     running: dict[Future[Done], Step] = {}
-    with _one_opencv_thread(), ThreadPoolExecutor(LANES) as pool:
+    with _one_thread_each(), ThreadPoolExecutor(LANES) as pool:
         try:
             while waiting or running:
                 for step in [one for one in waiting if done.keys() >= set(one.needed(job.options))][
@@ -71,11 +72,12 @@ def _until(stop: threading.Event, track: Track[Any]) -> Track[Any]:
 
 
 @contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Every thread of ours has a whole frame; OpenCV's own would only wait for each other."""
+def _one_thread_each() -> Iterator[None]:
+    """Every thread of ours has a whole frame; OpenCV's own would only wait for each other, and OpenBLAS's spin while they wait."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        yield
+        with threadpool_limits(1, "blas"):
+            yield
     finally:
         cv2.setNumThreads(before)
