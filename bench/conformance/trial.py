@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from contextlib import closing
 from functools import cached_property
@@ -16,7 +14,7 @@ from typing import Any
 from bench import locks, records, system
 from bench.contract import Method
 from bench.records import CellKey, Record
-from bench.run.executor import execute
+from bench.run.executor import execute, worker_process
 from bench.run.layout import Job
 from bench.run.preflight import Request, prepare
 from bench.subject import Subject
@@ -74,11 +72,8 @@ class Trial:
         reader, writer = os.pipe()
         job.folder.root.mkdir(parents=True, exist_ok=True)
         environment = os.environ | system.worker_environment(system.cores(), 1)
-        with job.folder.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.run.worker", job.model_dump_json(), str(writer)],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writer,), env=environment,
-            )  # fmt: skip
+        with locks.hold(job.run / ".lock", 30) as lock, job.folder.log.open("ab") as log:
+            process = worker_process(job, writer, lock, log, environment)
         os.close(writer)
         half_way = threading.Event()
         with os.fdopen(reader, encoding="utf-8", errors="replace") as events:

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from bench import records, system
 from bench.errors import RecordError
@@ -49,6 +49,21 @@ def failed(job: Job, error: str, started: datetime, seconds: float = 0.0) -> Rec
     return record
 
 
+def worker_process(
+    job: Job, events: int, lock: int, log: IO[bytes], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start the process of a cell, at the head of a session of its own.
+
+    :param events: descriptor of the pipe that it tells events to
+    :param lock: descriptor of the run folder's lock, which goes along: while an orphan is dying, nobody else may work there
+    """
+    # -P: in a source checkout the current folder's packages, not compiled, would hide the installed ones.
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "bench.run.worker", job.model_dump_json(), str(events), str(lock)],
+        stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(events, lock), env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
 class _Worker:
     """A running cell."""
 
@@ -62,13 +77,7 @@ class _Worker:
         with folder.log.open("ab") as log:
             log.write(f"--- {self.started.isoformat(timespec='seconds')} {job.cell.name}\n".encode())
             log.flush()
-            # -P: in a source checkout the current folder's packages, not compiled, would hide the installed ones.
-            # The lock goes along: while an orphan is still dying, nobody else may work in this run folder.
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.run.worker", job.model_dump_json(), str(writer), str(lock)],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writer, lock), env=environment,
-                start_new_session=True,
-            )  # fmt: skip
+            self.process = worker_process(job, writer, lock, log, environment)
         os.close(writer)
         threading.Thread(target=self._listen, args=(reader, inbox), daemon=True).start()
 

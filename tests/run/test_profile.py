@@ -9,7 +9,7 @@ import pytest
 from harness import FAST, bench, bench_json, timeless
 
 from bench.records import load_record
-from bench.run import cell
+from bench.run import training
 
 pytestmark = pytest.mark.usefixtures("plugins")
 
@@ -44,8 +44,8 @@ def test_without_the_option_nothing_is_measured(arguments, tmp_path):
 def test_only_a_gpu_is_waited_for(monkeypatch):
     waited = []
     monkeypatch.setattr("torch.cuda.synchronize", waited.append)
-    assert cell._synchroniser("cpu") is None
-    cell._synchroniser("cuda")()
+    assert training._synchroniser("cpu") is None
+    training._synchroniser("cuda")()
     assert waited == ["cuda"]
 
 
@@ -84,14 +84,16 @@ def test_a_checkpoint_that_an_older_version_proved_is_taken(arguments, tmp_path)
     assert timeless(record_path(tmp_path)) == whole
 
 
-def test_a_broken_proof_is_named_in_one_line(arguments, tmp_path):
+def test_a_broken_proof_is_said_and_its_checkpoint_put_aside(arguments, tmp_path):
     bench_json(*arguments)
     proof = record_path(tmp_path).parent / "checkpoint/done.json"
     proof.write_text('{"sha256": "x"}')
     record_path(tmp_path).unlink()
-    (failed,) = bench_json(*arguments, code=1)["cells"]
-    assert failed["error"].startswith(f"{proof} can't be read (")
-    assert failed["error"].endswith(f"; remove {proof.parent} to train again")
+    bench_json(*arguments)
+    log = (proof.parents[1] / "log.txt").read_text()
+    assert f"{proof} can't be read (" in log
+    assert "It was put aside as checkpoint.changed, and is trained again" in log
+    assert (proof.parents[1] / "checkpoint.changed/done.json").read_text() == '{"sha256": "x"}'
 
 
 def test_an_older_record_has_neither(arguments, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from bench.run.cell import _peak_memory
+from bench.run.device import peak_memory
 from bench.subject import Subject
 from methods.deformable import data as module
 from methods.deformable.data import TrainingData
@@ -44,7 +44,7 @@ def read(root: Path, epochs: float, head_start: bool) -> dict[str, int]:
     design, subject = Degstalk.design, Subject(root)
     data = TrainingData(subject.for_training(), design, "cpu")
     _ = data.extent, data.blink, data.lips_part, data.mouth_height, data.has_mouth
-    before = _peak_memory("cpu")
+    before = peak_memory("cpu")
     if head_start:
         MouthStage(data, QUICK.mouth, MouthField(design, data.audio_channels), None, 0)
     total = epoch(data, epochs, half=False, canvas=False, seed=0)
@@ -52,7 +52,7 @@ def read(root: Path, epochs: float, head_start: bool) -> dict[str, int]:
         FaceStage(data, QUICK.face, FaceField(design, data.audio_channels, data.expression_width), None, 0)
     total += epoch(data, epochs, half=True, canvas=False, seed=1)
     total += epoch(data, epochs, half=False, canvas=True, seed=2)
-    return {"before": before, "peak": _peak_memory("cpu"), "read": total, "frames": len(data.ids)}
+    return {"before": before, "peak": peak_memory("cpu"), "read": total, "frames": len(data.ids)}
 
 
 if __name__ == "__main__":
